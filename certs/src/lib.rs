@@ -1,0 +1,1 @@
+//! Every certificate of a cluster like kubeadm's.

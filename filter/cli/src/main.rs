@@ -1,0 +1,3 @@
+//! The command `gatelet`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The filter: proxy-wasm callbacks around `gatelet_core`.
