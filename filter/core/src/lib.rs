@@ -1,1 +1,4 @@
 //! stub
+
+pub mod diagnostic;
+pub mod policy;
