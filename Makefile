@@ -1,0 +1,64 @@
+# The only door, for people and for CI: `make` lists what it opens.
+
+# Where builds and tools go. CI keeps both between runs; see .ci/run.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS ?= .tools
+MODULES := $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm
+WASM_BUILD := $(TARGET)/wasm32-wasip1/wasm/gatelet.wasm
+
+# What the tests use, also when they are started by hand after `make wasm tools`.
+export ENVOY_BIN ?= $(abspath $(TOOLS))/bin/envoy
+export GATELET_WASM := $(abspath $(TARGET))/gatelet.wasm
+export PATH := $(abspath $(TOOLS))/bin:$(PATH)
+
+# Paths of this machine in panic messages would make every machine's module another one.
+CARGO_HOME ?= $(HOME)/.cargo
+REMAP = target.wasm32-wasip1.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/cargo","--remap-path-prefix=$(abspath $(TARGET))=/target","--remap-path-prefix=$(CURDIR)=/gatelet"]
+
+# The largest modules that may be built, in bytes.
+LIMIT_gatelet := 1500000
+LIMIT_gatelet-full := 2200000
+FEATURES_gatelet-full := --features full-builtins
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help tools wasm lint test
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+tools: $(TOOLS)/installed ## fetch Envoy, Node and wasm-opt in the pinned versions into .tools
+
+wasm: $(MODULES) ## build the filter: target/gatelet.wasm and target/gatelet-full.wasm
+
+lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licences and sources
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	rustup --quiet target add wasm32-wasip1
+	cargo clippy --locked --package gatelet-wasm --target wasm32-wasip1 -- -D warnings
+	cargo deny --locked check bans licenses sources
+
+test: tools wasm ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
+	cargo test --locked --workspace
+
+# Copies of what cargo built, touched only when it changed: cargo writes both to one place.
+$(TARGET)/%.cargo.wasm: FORCE
+	@rustup --quiet target add wasm32-wasip1
+	cargo build --locked --package gatelet-wasm --profile wasm --target wasm32-wasip1 --config '$(REMAP)' $(FEATURES_$*)
+	@cmp -s $(WASM_BUILD) $@ || cp $(WASM_BUILD) $@
+
+# The features that rustc uses of its own accord; wasm-opt cannot see them in a stripped module.
+$(MODULES): $(TARGET)/%.wasm: $(TARGET)/%.cargo.wasm | tools
+	wasm-opt -Os --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext $< -o $@
+	@test $$(stat -c %s $@) -le $(LIMIT_$*) || \
+	  { echo "$@ has $$(stat -c %s $@) bytes, the limit is $(LIMIT_$*)" >&2; exit 1; }
+
+$(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)
+	ENVOY_BIN=$(filter-out $(abspath $(TOOLS))/%,$(ENVOY_BIN)) tests/tools/install $(TOOLS)
+	@touch $@
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install cargo-deny --locked --version 0.20.2 --root $(TOOLS)
+
+FORCE:
