@@ -1,0 +1,75 @@
+//! What can go wrong, with the way out.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a certificate was not issued, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller asked to write where something already is.
+    #[error(
+        "`{}` already exists and nothing is overwritten: choose an empty folder with --out, \
+         or delete it yourself",
+        path.display()
+    )]
+    Exists {
+        /// The file in the way.
+        path: PathBuf,
+    },
+
+    /// A file that is needed could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A file or folder could not be written; nothing of it is left behind.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
+    /// A file was read, but can't serve as a CA's certificate or key.
+    #[error("`{}` {reason}", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What it is not.
+        reason: &'static str,
+    },
+
+    /// A node's name that Kubernetes would not take.
+    #[error(
+        "`{0}` is no node name: it takes lower-case letters, digits, `-` and `.`, begins and ends \
+         with a letter or digit, and has at most 253 characters"
+    )]
+    NodeName(String),
+
+    /// The clock and the lifetime give a date that no certificate can carry.
+    #[error("a lifetime of {days} days from now ends beyond the calendar")]
+    Lifetime {
+        /// The lifetime that was asked for.
+        days: u16,
+    },
+
+    /// The CA's own certificate has ended: what it signs would not be accepted anywhere.
+    #[error("the certificate of the CA ended on {0}: a new CA is needed")]
+    Ended(time::Date),
+
+    /// More organizations than the encoder can put into one subject.
+    #[error("a subject takes at most two organizations, not {0}")]
+    Organizations(usize),
+
+    /// The encoder refused; a bug here or a name that X.509 can't carry.
+    #[error("cannot issue a certificate")]
+    Issue(#[from] rcgen::Error),
+}

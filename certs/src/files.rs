@@ -1,0 +1,179 @@
+//! Careful writing: keys that only their owner reads, nothing overwritten, nothing half-written.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::{Error, Pair};
+
+/// The link to the current version, named as Kubernetes names it in mounted Secrets.
+const CURRENT: &str = "..data";
+
+/// Puts a pair into a folder for Envoy to watch, as Kubernetes mounts a Secret: `tls.crt`,
+/// `tls.key` and `ca.crt` lead through one link, and moving that link changes all three at once.
+///
+/// The folder is created where there is none. A pair which an earlier call put there is replaced;
+/// a folder with anything else in it is refused.
+///
+/// ```text
+/// tls.crt ─▶ ..data/tls.crt     ..data ─▶ ..x7Qa2w     ..x7Qa2w/{tls.crt,tls.key,ca.crt}
+/// ```
+pub fn publish(folder: &Path, pair: &Pair) -> Result<(), Error> {
+    let files = [
+        ("tls.crt", &pair.certificate),
+        ("tls.key", &pair.key),
+        ("ca.crt", &pair.ca),
+    ];
+    let switch = |folder: &Path| {
+        let version = temporary("..", folder)?;
+        for (name, text) in files {
+            let write = if name == "tls.key" {
+                write_secret
+            } else {
+                write_public
+            };
+            write(&version.path().join(name), text)?;
+        }
+        make_current(folder, version)
+    };
+    if folder.join(CURRENT).is_symlink() {
+        return switch(folder);
+    }
+    create_folder(folder, |folder| {
+        for (name, _) in files {
+            link(&Path::new(CURRENT).join(name), &folder.join(name))?;
+        }
+        switch(folder)
+    })
+}
+
+/// Fills a folder beside `folder` and moves it into its place.
+///
+/// The move is what never overwrites: the system refuses it unless `folder` is empty or absent.
+pub(crate) fn create_folder<T>(
+    folder: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let parent = match folder.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    create_parents(parent)?;
+    let staged = temporary(".gatelet-certs-", parent)?;
+    let filled = fill(staged.path())?;
+    match fs::rename(staged.path(), folder) {
+        Ok(()) => {
+            // It has moved: there is nothing left to clean up.
+            let _moved = staged.keep();
+            Ok(filled)
+        }
+        Err(source) => Err(match source.kind() {
+            ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+                Error::Exists {
+                    path: first_file(folder),
+                }
+            }
+            _ => Error::Write {
+                path: folder.into(),
+                source,
+            },
+        }),
+    }
+}
+
+/// Writes what anybody may read.
+pub(crate) fn write_public(path: &Path, text: &str) -> Result<(), Error> {
+    write_new(path, text, 0o644)
+}
+
+/// Writes what only its owner may read.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<(), Error> {
+    write_new(path, text, 0o600)
+}
+
+fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    if let Some(parent) = path.parent() {
+        create_parents(parent)?;
+    }
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|source| match source.kind() {
+            ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
+            _ => Error::Write {
+                path: path.into(),
+                source,
+            },
+        })
+}
+
+/// Moves the link to `version`, and removes the version before it.
+fn make_current(folder: &Path, version: TempDir) -> Result<(), Error> {
+    let current = folder.join(CURRENT);
+    let previous = fs::read_link(&current).ok();
+    let next = version.path().with_added_extension("next");
+    let name = version
+        .path()
+        .strip_prefix(folder)
+        .unwrap_or(version.path());
+    link(Path::new(name), &next)?;
+    if let Err(source) = fs::rename(&next, &current) {
+        let _unused = fs::remove_file(&next);
+        return Err(Error::Write {
+            path: current,
+            source,
+        });
+    }
+    let _kept = version.keep();
+    match previous {
+        // Only a folder in this one was put there by us.
+        Some(previous) if matches!(single(&previous), Some(Component::Normal(_))) => {
+            let previous = folder.join(previous);
+            fs::remove_dir_all(&previous).map_err(writing(&previous))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn single(path: &Path) -> Option<Component<'_>> {
+    let mut components = path.components();
+    components.next().filter(|_| components.next().is_none())
+}
+
+fn link(target: &Path, path: &Path) -> Result<(), Error> {
+    symlink(target, path).map_err(writing(path))
+}
+
+fn create_parents(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(writing(folder))
+}
+
+/// A folder that goes away with its guard, readable as any folder that Kubernetes makes.
+fn temporary(prefix: &str, parent: &Path) -> Result<TempDir, Error> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir_in(parent)
+        .map_err(writing(parent))
+}
+
+fn writing(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    |source| Error::Write { path, source }
+}
+
+/// The first file below a folder, to name something that is in the way; else the folder itself.
+fn first_file(path: &Path) -> PathBuf {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    match entries.map(|entry| entry.path()).min() {
+        Some(first) if !first.is_symlink() => first_file(&first),
+        Some(link) => link,
+        None => path.into(),
+    }
+}
