@@ -1,0 +1,16 @@
+# METADATA
+# title: Preset logs
+# description: |
+#   Container logs of the namespaces in `data.kubelet.logs.namespaces`; `*` stands for all of them.
+package kubelet.authz.presets.logs
+
+# METADATA
+# description: The grants that cover the request.
+allow contains "logs" if {
+	input.endpoint == "containerLogs"
+	_readable(input.namespace)
+}
+
+_readable(namespace) if namespace in data.kubelet.logs.namespaces
+
+_readable(_) if "*" in data.kubelet.logs.namespaces
