@@ -1,0 +1,142 @@
+//! A request's header lines as Envoy hands them over: lower-case names, values as bytes.
+
+use thiserror::Error;
+
+/// Header lines in the order they arrived, with Envoy's pseudo headers (`:method`, `:path`,
+/// `:authority`) among them. A name may repeat; values are bytes that the caller chose.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a>(&'a [(String, Vec<u8>)]);
+
+/// A header whose lines can't be read as one value.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum InvalidHeader {
+    /// More lines than one.
+    #[error("header `{0}` repeats")]
+    Repeated(&'static str),
+    /// Bytes which are no UTF-8.
+    #[error("header `{0}` is not UTF-8")]
+    NotText(&'static str),
+}
+
+impl<'a> Headers<'a> {
+    /// Wraps the lines of one request.
+    #[must_use]
+    pub fn new(lines: &'a [(String, Vec<u8>)]) -> Self {
+        Self(lines)
+    }
+
+    /// The value of every line with this lower-case name.
+    pub fn all(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// Whether there is a line with this name.
+    #[must_use]
+    pub fn has(self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// The value of the only line with this name, or `None` without one.
+    ///
+    /// # Errors
+    /// When there are several lines, or the value is no UTF-8.
+    pub fn one(self, name: &'static str) -> Result<Option<&'a str>, InvalidHeader> {
+        let mut values = self.all(name);
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(InvalidHeader::Repeated(name));
+        }
+        value
+            .map(|bytes| std::str::from_utf8(bytes).map_err(|_| InvalidHeader::NotText(name)))
+            .transpose()
+    }
+
+    /// The members of a comma list, over all lines with this name, white space trimmed.
+    ///
+    /// # Errors
+    /// When a line is no UTF-8.
+    pub fn list(self, name: &'static str) -> Result<Vec<&'a str>, InvalidHeader> {
+        let mut members = Vec::new();
+        for line in self.all(name) {
+            let line = std::str::from_utf8(line).map_err(|_| InvalidHeader::NotText(name))?;
+            members.extend(line.split(',').map(|member| member.trim_matches([' ', '\t'])));
+        }
+        Ok(members)
+    }
+
+    /// Whether the caller sent a bearer token.
+    #[must_use]
+    pub fn has_bearer_token(self) -> bool {
+        self.all("authorization").any(|value| {
+            value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+        })
+    }
+
+    /// The names of the lines that carry credentials. They never ride along with the gate's own
+    /// certificate: with it, `Impersonate-User` or `X-Remote-User` would speak for an administrator.
+    pub fn credentials(self) -> impl Iterator<Item = &'a str> {
+        self.0.iter().map(|(name, _)| name.as_str()).filter(|name| is_credential(name))
+    }
+}
+
+fn is_credential(name: &str) -> bool {
+    matches!(name, "authorization" | "proxy-authorization" | "cookie" | "x-forwarded-client-cert")
+        || name.starts_with("impersonate-")
+        || name.starts_with("x-remote-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(lines: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+        lines.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn one_value_is_one_line_of_text() {
+        let mut raw = lines(&[("host", "a"), ("upgrade", "x"), ("upgrade", "x")]);
+        raw.push(("user-agent".to_owned(), vec![0xff]));
+        let headers = Headers::new(&raw);
+        assert_eq!(headers.one("host"), Ok(Some("a")));
+        assert_eq!(headers.one("absent"), Ok(None));
+        assert_eq!(headers.one("upgrade"), Err(InvalidHeader::Repeated("upgrade")));
+        assert_eq!(headers.one("user-agent"), Err(InvalidHeader::NotText("user-agent")));
+    }
+
+    #[test]
+    fn lists_run_over_lines_and_commas() {
+        let raw = lines(&[("connection", "keep-alive,\tUpgrade"), ("connection", "x")]);
+        assert_eq!(Headers::new(&raw).list("connection"), Ok(vec!["keep-alive", "Upgrade", "x"]));
+    }
+
+    #[test]
+    fn every_credential_is_named_and_nothing_else() {
+        let raw = lines(&[
+            ("authorization", "Bearer t"),
+            ("impersonate-extra-scopes", "x"),
+            ("x-remote-group", "system:masters"),
+            ("x-forwarded-client-cert", "By=x"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("user-agent", "kubectl"),
+        ]);
+        let headers = Headers::new(&raw);
+        let credentials: Vec<_> = headers.credentials().collect();
+        assert_eq!(
+            credentials,
+            [
+                "authorization",
+                "impersonate-extra-scopes",
+                "x-remote-group",
+                "x-forwarded-client-cert"
+            ]
+        );
+        assert!(headers.has_bearer_token());
+    }
+
+    #[test]
+    fn basic_authentication_is_no_bearer_token() {
+        assert!(!Headers::new(&lines(&[("authorization", "Basic eA==")])).has_bearer_token());
+        assert!(Headers::new(&lines(&[("authorization", "bearer t")])).has_bearer_token());
+    }
+}
