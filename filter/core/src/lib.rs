@@ -1,4 +1,28 @@
-//! stub
+//! gatelet's core: what a request to a kubelet means, who sent it, and whether a policy allows it.
+//!
+//! ```text
+//! Config ──> Gate ── decide(Call) ──> Answer
+//!              │                        ├─ Decision: Allow(Permit) | Deny(Denial)
+//!   Headers ── kubelet::Request         └─ record: one line of the decision log
+//!   Peer    ── kubelet::Input ── Policy ── Outcome
+//! ```
+//!
+//! No host, no I/O: everything about a request is decided here, and tested natively.
 
+// pub mod config;
+pub mod decision;
 pub mod diagnostic;
+// pub mod gate;
+pub mod headers;
+pub mod http;
+pub mod kubelet;
+pub mod log;
+pub mod peer;
+mod percent;
 pub mod policy;
+
+// pub use config::Config;
+pub use decision::{Decision, Denial, Permit, Reason};
+// pub use gate::{Answer, Call, Gate};
+pub use headers::Headers;
+pub use peer::Peer;

@@ -1,0 +1,120 @@
+//! The decision log: one JSON object a decision, in the shape of OPA's.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{decision::Reason, policy::RuleId};
+
+/// What stands in place of a masked value.
+pub const MASKED: &str = "**";
+
+/// One decision, as it is logged. A request that has no reading is logged without its input
+/// document, with what arrived as `method` and `path`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Record<'a> {
+    pub(crate) decision_id: &'a str,
+    #[serde(serialize_with = "rfc3339")]
+    pub(crate) timestamp: DateTime<Utc>,
+    /// The entry point, as OPA writes it: `kubelet/authz/decision`.
+    pub(crate) path: &'a str,
+    pub(crate) input: Value,
+    /// What the policy says; in a dry run the request went on all the same.
+    pub(crate) result: bool,
+    pub(crate) reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<&'a RuleId>,
+    /// The policy's own sentence, or what is wrong with the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<&'a str>,
+    pub(crate) policy_sha256: &'a str,
+    pub(crate) labels: &'a BTreeMap<String, String>,
+    pub(crate) metrics: Metrics,
+    /// JSON pointers of what was masked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) masked: Vec<&'a str>,
+}
+
+/// How long a decision took, in nanoseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Metrics {
+    timer_rego_query_eval_ns: u64,
+    timer_server_handler_ns: u64,
+}
+
+impl Metrics {
+    pub(crate) fn new(evaluation: Duration, whole: Duration) -> Self {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            timer_rego_query_eval_ns: nanoseconds(evaluation),
+            timer_server_handler_ns: nanoseconds(whole),
+        }
+    }
+}
+
+/// Hides what the pointers name, and returns those that named something.
+///
+/// Below a masked object or array every value is hidden; keys and lengths stay to be seen.
+pub(crate) fn mask<'a>(input: &mut Value, pointers: &'a [String]) -> Vec<&'a str> {
+    let mut masked = Vec::new();
+    for pointer in pointers {
+        if input.pointer_mut(pointer).is_some_and(hide) {
+            masked.push(pointer.as_str());
+        }
+    }
+    masked
+}
+
+/// Hides a value; `false` if there was nothing to hide.
+fn hide(value: &mut Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter_mut().map(hide).fold(false, |any, hid| any | hid),
+        Value::Object(fields) => fields.values_mut().map(hide).fold(false, |any, hid| any | hid),
+        scalar => {
+            *scalar = Value::String(MASKED.to_owned());
+            true
+        }
+    }
+}
+
+fn rfc3339<S: serde::Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Nanos, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn masks_hide_values_and_say_so() {
+        let pointers =
+            ["/exec/env", "/query/env", "/user_agent", "/absent", "/null"].map(str::to_owned);
+        let mut input = json!({
+            "exec": {"env": {"TOKEN": "secret"}, "command": ["id"]},
+            "query": {"env": ["TOKEN=secret"]},
+            "user_agent": "kubectl",
+            "null": null,
+        });
+        assert_eq!(mask(&mut input, &pointers), ["/exec/env", "/query/env", "/user_agent"]);
+        assert_eq!(
+            input,
+            json!({
+                "exec": {"env": {"TOKEN": "**"}, "command": ["id"]},
+                "query": {"env": ["**"]},
+                "user_agent": "**",
+                "null": null,
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_empty_is_not_masked() {
+        let mut input = json!({"exec": {"env": {}}});
+        assert!(mask(&mut input, &["/exec/env".to_owned()]).is_empty());
+    }
+}
