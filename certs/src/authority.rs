@@ -44,14 +44,12 @@ pub struct Authority {
 
 impl Authority {
     /// Creates a self-signed CA, which may sign leaves but no further CA.
-    pub fn create(common_name: &str, now: OffsetDateTime, days: u16) -> Result<Self, Error> {
+    pub(crate) fn create(common_name: &str, now: OffsetDateTime, days: u16) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
         let validity = Validity::starting(now, days)?;
         let mut params = validity.params();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
             KeyUsagePurpose::KeyCertSign,
@@ -65,12 +63,9 @@ impl Authority {
     }
 
     /// Reads the CA whose certificate and key are `stem` with `.crt` and `.key` appended.
-    pub fn read(stem: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(stem: &Path) -> Result<Self, Error> {
         let path = stem.with_added_extension("crt");
-        let refuse = |reason| Error::Authority {
-            path: path.clone(),
-            reason,
-        };
+        let refuse = |reason| Error::Authority { path: path.clone(), reason };
         let certificate = read(&path)?;
         let der = pem::parse(&certificate).map_err(|_| refuse("holds no PEM certificate"))?;
         let (_, parsed) = x509_parser::parse_x509_certificate(der.contents())
@@ -137,23 +132,17 @@ impl Validity {
         let beyond = Error::Lifetime { days };
         let end = now.checked_add(Duration::days(days.into()));
         match (now.checked_sub(BACKDATE), end) {
-            (Some(not_before), Some(not_after)) => Ok(Self {
-                not_before,
-                not_after,
-            }),
+            (Some(not_before), Some(not_after)) => Ok(Self { not_before, not_after }),
             _ => Err(beyond),
         }
     }
 
     /// Ends no later than the CA does: a chain is only as good as its shortest part.
     fn within(self, end: OffsetDateTime) -> Result<Self, Error> {
-        if end <= self.not_before {
+        if end <= self.not_before + BACKDATE {
             return Err(Error::Ended(end.date()));
         }
-        Ok(Self {
-            not_after: self.not_after.min(end),
-            ..self
-        })
+        Ok(Self { not_after: self.not_after.min(end), ..self })
     }
 
     fn params(self) -> CertificateParams {
@@ -169,10 +158,7 @@ impl Subject {
     fn encode(&self) -> Result<DistinguishedName, Error> {
         // rcgen keeps one value for each type; the second organization goes in by its number.
         let organization = [2, 5, 4, 10];
-        let types = [
-            DnType::OrganizationName,
-            DnType::CustomDnType(organization.into()),
-        ];
+        let types = [DnType::OrganizationName, DnType::CustomDnType(organization.into())];
         if self.organizations.len() > types.len() {
             return Err(Error::Organizations(self.organizations.len()));
         }
@@ -188,33 +174,23 @@ impl Subject {
 impl fmt::Debug for Pair {
     /// Without the private key, so that no log can hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pair")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("Pair").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.into(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })
 }
 
 /// Reads a private key: PKCS #8, or the PKCS #1 that kubeadm writes for RSA.
 fn read_key(path: &Path) -> Result<KeyPair, Error> {
-    let refuse = |reason| Error::Authority {
-        path: path.into(),
-        reason,
-    };
+    let refuse = |reason| Error::Authority { path: path.into(), reason };
     let key = pem::parse(read(path)?).map_err(|_| refuse("holds no PEM private key"))?;
     let unusable = |_| refuse("holds no private key that can sign here");
     match key.tag() {
         "PRIVATE KEY" => KeyPair::try_from(key.contents()).map_err(unusable),
         "RSA PRIVATE KEY" => KeyPair::try_from(pkcs8_of_rsa(key.contents())).map_err(unusable),
-        _ => Err(refuse(
-            "is not in PKCS #8: `openssl pkcs8 -topk8 -nocrypt` converts it",
-        )),
+        _ => Err(refuse("is not in PKCS #8: `openssl pkcs8 -topk8 -nocrypt` converts it")),
     }
 }
 

@@ -50,19 +50,13 @@ impl Cluster {
     /// Issues a fresh pair for a persona; every call makes a new key.
     pub fn issue(&self, persona: Persona) -> Result<Pair, Error> {
         let identity = persona.identity();
-        self.authority(identity.ca)
-            .issue(&identity.leaf(&self.options, self.now)?)
+        self.authority(identity.ca).issue(&identity.leaf(&self.options, self.now)?)
     }
 
     /// Issues a persona's pair with one thing wrong.
     pub fn flawed(&self, persona: Persona, flaw: Flaw) -> Result<Pair, Error> {
         let identity = persona.identity();
-        flaw.issue(
-            &identity,
-            self.authority(identity.ca),
-            &self.options,
-            self.now,
-        )
+        flaw.issue(&identity, self.authority(identity.ca), &self.options, self.now)
     }
 
     /// Issues a client of the cluster CA with any subject, in whatever characters.
@@ -80,13 +74,9 @@ impl Cluster {
     pub fn write(&self, folder: &Path, cas: &[Ca]) -> Result<Vec<String>, Error> {
         create_folder(folder, |folder| {
             let mut written = Vec::new();
-            for ca in cas {
+            for ca in Ca::value_variants().iter().filter(|ca| cas.contains(ca)) {
                 let (authority, stem) = (self.authority(*ca), ca.identity().stem);
-                write_pair(
-                    &folder.join(stem),
-                    authority.certificate(),
-                    &authority.key(),
-                )?;
+                write_pair(&folder.join(stem), authority.certificate(), &authority.key())?;
                 written.push(Files::Pair(stem).to_string());
             }
             for persona in Persona::value_variants() {

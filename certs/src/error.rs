@@ -18,8 +18,11 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A file that is needed could not be read.
-    #[error("cannot read `{}`", path.display())]
+    /// The certificate or key of a CA could not be read.
+    #[error(
+        "cannot read `{}`, which a folder with a CA has if `gatelet-certs create` or kubeadm made it",
+        path.display()
+    )]
     Read {
         /// The file.
         path: PathBuf,

@@ -22,19 +22,11 @@ const CURRENT: &str = "..data";
 /// tls.crt ─▶ ..data/tls.crt     ..data ─▶ ..x7Qa2w     ..x7Qa2w/{tls.crt,tls.key,ca.crt}
 /// ```
 pub fn publish(folder: &Path, pair: &Pair) -> Result<(), Error> {
-    let files = [
-        ("tls.crt", &pair.certificate),
-        ("tls.key", &pair.key),
-        ("ca.crt", &pair.ca),
-    ];
+    let files = [("tls.crt", &pair.certificate), ("tls.key", &pair.key), ("ca.crt", &pair.ca)];
     let switch = |folder: &Path| {
         let version = temporary("..", folder)?;
         for (name, text) in files {
-            let write = if name == "tls.key" {
-                write_secret
-            } else {
-                write_public
-            };
+            let write = if name == "tls.key" { write_secret } else { write_public };
             write(&version.path().join(name), text)?;
         }
         make_current(folder, version)
@@ -72,14 +64,9 @@ pub(crate) fn create_folder<T>(
         }
         Err(source) => Err(match source.kind() {
             ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
-                Error::Exists {
-                    path: first_file(folder),
-                }
+                Error::Exists { path: first_file(folder) }
             }
-            _ => Error::Write {
-                path: folder.into(),
-                source,
-            },
+            _ => Error::Write { path: folder.into(), source },
         }),
     }
 }
@@ -106,10 +93,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|source| match source.kind() {
             ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
-            _ => Error::Write {
-                path: path.into(),
-                source,
-            },
+            _ => Error::Write { path: path.into(), source },
         })
 }
 
@@ -118,17 +102,11 @@ fn make_current(folder: &Path, version: TempDir) -> Result<(), Error> {
     let current = folder.join(CURRENT);
     let previous = fs::read_link(&current).ok();
     let next = version.path().with_added_extension("next");
-    let name = version
-        .path()
-        .strip_prefix(folder)
-        .unwrap_or(version.path());
+    let name = version.path().strip_prefix(folder).unwrap_or(version.path());
     link(Path::new(name), &next)?;
     if let Err(source) = fs::rename(&next, &current) {
         let _unused = fs::remove_file(&next);
-        return Err(Error::Write {
-            path: current,
-            source,
-        });
+        return Err(Error::Write { path: current, source });
     }
     let _kept = version.keep();
     match previous {

@@ -35,30 +35,14 @@ impl Flaw {
         let leaf = identity.leaf(options, now)?;
         let day = Duration::DAY;
         let leaf = match self {
-            Self::Expired => Leaf {
-                validity: Validity::starting(now - 2 * day, 1)?,
-                ..leaf
-            },
-            Self::NotYetValid => Leaf {
-                validity: Validity::starting(now + day, 1)?,
-                ..leaf
-            },
-            Self::WrongUsage if leaf.purposes.contains(&ServerAuth) => Leaf {
-                purposes: vec![ClientAuth],
-                ..leaf
-            },
-            Self::WrongUsage => Leaf {
-                purposes: vec![ServerAuth],
-                ..leaf
-            },
-            Self::NoNames => Leaf {
-                names: Vec::new(),
-                ..leaf
-            },
-            Self::WrongName => Leaf {
-                names: vec![dns_name("elsewhere.invalid")?],
-                ..leaf
-            },
+            Self::Expired => Leaf { validity: Validity::starting(now - 2 * day, 1)?, ..leaf },
+            Self::NotYetValid => Leaf { validity: Validity::starting(now + day, 1)?, ..leaf },
+            Self::WrongUsage if leaf.purposes.contains(&ServerAuth) => {
+                Leaf { purposes: vec![ClientAuth], ..leaf }
+            }
+            Self::WrongUsage => Leaf { purposes: vec![ServerAuth], ..leaf },
+            Self::NoNames => Leaf { names: Vec::new(), ..leaf },
+            Self::WrongName => Leaf { names: vec![dns_name("elsewhere.invalid")?], ..leaf },
             Self::WrongCa => {
                 let name = identity.ca.identity().common_name;
                 return Authority::create(name, now, options.ca_days)?.issue(&leaf);

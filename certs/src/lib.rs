@@ -28,6 +28,7 @@ mod flaw;
 mod identity;
 mod kubeconfig;
 mod options;
+mod personas;
 mod table;
 
 pub use authority::{Authority, Pair, Subject};
@@ -35,6 +36,7 @@ pub use cluster::{Cluster, issue_from};
 pub use error::Error;
 pub use files::publish;
 pub use flaw::Flaw;
-pub use identity::{Ca, CaIdentity, Files, Identity, Names, Persona, Usage};
+pub use identity::{CaIdentity, Files, Identity, Names, Usage};
 pub use options::{NodeName, Options};
+pub use personas::{Ca, Persona};
 pub use table::table;

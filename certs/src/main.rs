@@ -68,16 +68,8 @@ fn run(command: Command) -> anyhow::Result<()> {
                 writeln!(stdout, "{}", out.join(files).display())?;
             }
         }
-        Command::Issue {
-            persona,
-            from,
-            out,
-            options,
-        } => {
-            publish(
-                &out,
-                &issue_from(&from, persona, &options, SystemTime::now())?,
-            )?;
+        Command::Issue { persona, from, out, options } => {
+            publish(&out, &issue_from(&from, persona, &options, SystemTime::now())?)?;
             writeln!(stdout, "{}", Files::Watched(&out.to_string_lossy()))?;
         }
         Command::List => write!(stdout, "{}", table())?,

@@ -1,6 +1,5 @@
 //! What a cluster's certificates are made of: names, addresses, lifetimes.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
@@ -78,12 +77,6 @@ impl FromStr for NodeName {
         } else {
             Err(Error::NodeName(name.into()))
         }
-    }
-}
-
-impl fmt::Display for NodeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

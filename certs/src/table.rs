@@ -10,7 +10,7 @@ use crate::{Ca, Files, Persona, Usage};
 /// want them on both sides. Paths are relative to the folder given with `--out`.
 pub fn table() -> String {
     let mut text = String::from(
-        "| CA | subject | files | signs for | trusted by |\n\
+        "| CA | subject | files | key held by | trusted by |\n\
          |---|---|---|---|---|\n",
     );
     for ca in Ca::value_variants() {
@@ -21,7 +21,7 @@ pub fn table() -> String {
                 &name(ca),
                 &format!("`CN={}`", identity.common_name),
                 &format!("`{}`", Files::Pair(identity.stem)),
-                identity.signs_for,
+                identity.key_held_by,
                 identity.trusted_by,
             ],
         );
@@ -39,11 +39,7 @@ pub fn table() -> String {
                 identity.channel,
                 &name(persona),
                 &name(&identity.ca),
-                &format!(
-                    "`CN={}{}`",
-                    identity.common_name,
-                    organization.unwrap_or_default()
-                ),
+                &format!("`CN={}{}`", identity.common_name, organization.unwrap_or_default()),
                 match identity.usage {
                     Usage::Client => "client",
                     Usage::Server(_) => "server",
@@ -79,8 +75,5 @@ fn row(text: &mut String, cells: &[&str]) {
 
 /// The name by which the command knows a value.
 fn name(value: &impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
