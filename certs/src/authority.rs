@@ -178,6 +178,13 @@ impl fmt::Debug for Pair {
     }
 }
 
+/// The subject of a certificate as it is encoded, if there is one to be read.
+pub(crate) fn subject(certificate: &str) -> Option<Vec<u8>> {
+    let der = pem::parse(certificate).ok()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(der.contents()).ok()?;
+    Some(parsed.subject().as_raw().to_vec())
+}
+
 fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|source| Error::Read { path: path.into(), source })
 }

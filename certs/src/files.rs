@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::authority::subject;
 use crate::{Error, Pair};
 
 /// The link to the current version, named as Kubernetes names it in mounted Secrets.
@@ -15,8 +16,8 @@ const CURRENT: &str = "..data";
 /// Puts a pair into a folder for Envoy to watch, as Kubernetes mounts a Secret: `tls.crt`,
 /// `tls.key` and `ca.crt` lead through one link, and moving that link changes all three at once.
 ///
-/// The folder is created where there is none. A pair which an earlier call put there is replaced;
-/// a folder with anything else in it is refused.
+/// The folder is created where there is none. A pair of the same subject which an earlier call put
+/// there is replaced; a folder with anything else in it is refused.
 ///
 /// ```text
 /// tls.crt ─▶ ..data/tls.crt     ..data ─▶ ..x7Qa2w     ..x7Qa2w/{tls.crt,tls.key,ca.crt}
@@ -32,7 +33,12 @@ pub fn publish(folder: &Path, pair: &Pair) -> Result<(), Error> {
         make_current(folder, version)
     };
     if folder.join(CURRENT).is_symlink() {
-        return switch(folder);
+        let current = folder.join("tls.crt");
+        let held = fs::read_to_string(&current).ok().and_then(|pem| subject(&pem));
+        return match held {
+            Some(held) if Some(&held) == subject(&pair.certificate).as_ref() => switch(folder),
+            _ => Err(Error::Exists { path: current }),
+        };
     }
     create_folder(folder, |folder| {
         for (name, _) in files {
@@ -102,8 +108,8 @@ fn make_current(folder: &Path, version: TempDir) -> Result<(), Error> {
     let current = folder.join(CURRENT);
     let previous = fs::read_link(&current).ok();
     let next = version.path().with_added_extension("next");
-    let name = version.path().strip_prefix(folder).unwrap_or(version.path());
-    link(Path::new(name), &next)?;
+    // The name alone, so that the folder can be moved: it is staged elsewhere at first.
+    link(Path::new(version.path().file_name().unwrap_or_default()), &next)?;
     if let Err(source) = fs::rename(&next, &current) {
         let _unused = fs::remove_file(&next);
         return Err(Error::Write { path: current, source });

@@ -29,8 +29,8 @@ enum Command {
 
     /// Issue one certificate from a CA that exists, the first time or again
     ///
-    /// The folder gets `tls.crt`, `tls.key` and `ca.crt`. One that this command or `create` made
-    /// gets the new ones in one move, which Envoy notices.
+    /// The folder gets `tls.crt`, `tls.key` and `ca.crt`. Where it holds an earlier pair of the same
+    /// subject, all three change in one move, which Envoy notices.
     #[command(visible_alias = "renew")]
     Issue {
         /// Whom it is for; `list` has them all

@@ -48,6 +48,11 @@ fn a_pair_is_issued_and_renewed_in_its_folder() {
     let printed = succeed(scratch.path(), &[&renew[..], &["--node", "worker-1"]].concat());
     assert_eq!(printed, "out/gatelet/serving/{tls.crt,tls.key,ca.crt}\n");
     assert_ne!(read(), before);
+    // The old version is gone, and the folder can be moved elsewhere.
+    let folder = scratch.path().join("out/gatelet/serving");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5);
+    let version = std::fs::read_link(folder.join("..data")).unwrap();
+    assert_eq!(version.components().count(), 1, "{}", version.display());
 }
 
 #[test]

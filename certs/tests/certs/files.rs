@@ -214,20 +214,36 @@ fn a_folder_with_something_else_in_it_is_no_place_to_publish() {
 }
 
 #[test]
+fn nobody_else_takes_a_pairs_place() {
+    let scratch = tempdir().unwrap();
+    let folder = scratch.path().join("serving");
+    let cluster = cluster();
+    publish(&folder, &cluster.issue(Persona::GateServing).unwrap()).unwrap();
+    let before = contents(&folder);
+    let refused = publish(&folder, &cluster.issue(Persona::Prometheus).unwrap());
+    assert!(
+        matches!(&refused, Err(Error::Exists { path }) if *path == folder.join("tls.crt")),
+        "{refused:?}"
+    );
+    assert_eq!(contents(&folder), before);
+}
+
+#[test]
 fn rotation_removes_nothing_outside_its_folder() {
     let scratch = tempdir().unwrap();
     let (folder, outside) = (scratch.path().join("serving"), scratch.path().join("outside"));
     let cluster = cluster();
-    publish(&folder, &cluster.issue(Persona::GateServing).unwrap()).unwrap();
+    let pair = cluster.issue(Persona::GateServing).unwrap();
+    publish(&folder, &pair).unwrap();
     fs::create_dir(&outside).unwrap();
-    fs::write(outside.join("file"), "precious").unwrap();
-    for target in [outside.clone(), "../outside".into(), "..".into(), ".".into()] {
+    fs::write(outside.join("tls.crt"), &pair.certificate).unwrap();
+    for target in [outside.clone(), "../outside".into()] {
         fs::remove_file(folder.join("..data")).unwrap();
         symlink(&target, folder.join("..data")).unwrap();
-        let pair = cluster.issue(Persona::GateServing).unwrap();
-        publish(&folder, &pair).unwrap();
-        assert_eq!(read(folder.join("tls.crt")), pair.certificate, "{}", target.display());
-        assert_eq!(read(outside.join("file")), "precious", "{}", target.display());
+        let next = cluster.issue(Persona::GateServing).unwrap();
+        publish(&folder, &next).unwrap();
+        assert_eq!(read(folder.join("tls.crt")), next.certificate, "{}", target.display());
+        assert_eq!(read(outside.join("tls.crt")), pair.certificate, "{}", target.display());
     }
 }
 
