@@ -11,7 +11,8 @@ use gatelet_certs::{Ca, Cluster, Files, Options, Persona, issue_from, publish, t
 
 /// Every certificate of a cluster like kubeadm's, and of the gate in front of its kubelet.
 ///
-/// Keys are readable by their owner only, and nothing that exists is overwritten.
+/// Keys are readable by their owner only. Nothing that exists is overwritten; only `renew` puts a
+/// fresh pair in the place of one that it or `create` made.
 #[derive(Parser)]
 #[command(version)]
 enum Command {
