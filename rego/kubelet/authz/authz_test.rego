@@ -13,13 +13,20 @@ test_a_pinned_peer_gets_its_preset if {
 }
 
 test_a_pinned_peer_gets_no_other_preset if {
-	authz.decision == _not_granted with input as _logs
-		with data.kubelet.peers as [_entry(["observe", "operate"])]
-		with data.kubelet.logs.namespaces as ["*"]
+	every endpoint, presets in {
+		"metrics": ["logs", "operate"],
+		"containerLogs": ["observe", "operate"],
+		"portForward": ["observe", "logs"],
+	} {
+		authz.decision == _not_granted with input as _request(endpoint)
+			with data.kubelet.peers as [_entry(presets)]
+			with data.kubelet.logs.namespaces as ["*"]
+			with data.kubelet.operate as [_port_forward]
+	}
 }
 
 test_an_unpinned_peer_gets_nothing if {
-	authz.decision == _not_pinned with input as object.union(_logs, {"peer": {"common_name": "system:node:worker-2"}})
+	authz.decision == _not_pinned with input as object.union(_logs, {"peer": {"common_name": "system:node:worker"}})
 		with data.kubelet.peers as [_entry(["logs"])]
 		with data.kubelet.logs.namespaces as ["*"]
 }
@@ -36,10 +43,10 @@ test_no_peer_list_denies_everybody if {
 
 test_presets_combine if {
 	every endpoint, rule in {"metrics": "observe", "containerLogs": "logs", "portForward": "operate/port-forward"} {
-		authz.decision == {"allow": true, "rule": rule} with input as object.union(_logs, {"endpoint": endpoint})
+		authz.decision == {"allow": true, "rule": rule} with input as _request(endpoint)
 			with data.kubelet.peers as [_entry(["observe", "logs", "operate"])]
 			with data.kubelet.logs.namespaces as ["default"]
-			with data.kubelet.operate as [{"namespaces": ["default"], "pods": ["web-0"], "port_forward": true}]
+			with data.kubelet.operate as [_port_forward]
 	}
 }
 
@@ -48,10 +55,10 @@ test_what_no_preset_knows_stays_denied if {
 		"run", "checkpoint", "pods", "runningPods", "nodeLogs",
 		"configz", "flagz", "statusz", "debug", "", "Metrics",
 	} {
-		authz.decision == _not_granted with input as object.union(_logs, {"endpoint": endpoint})
+		authz.decision == _not_granted with input as _request(endpoint)
 			with data.kubelet.peers as [_entry(["observe", "logs", "operate"])]
 			with data.kubelet.logs.namespaces as ["*"]
-			with data.kubelet.operate as [{"namespaces": ["default"], "pods": ["web-0"], "port_forward": true}]
+			with data.kubelet.operate as [_port_forward]
 	}
 }
 
@@ -63,8 +70,12 @@ _not_pinned := {"allow": false, "reason": "the peer is not pinned"}
 
 _not_granted := {"allow": false, "reason": "no preset of the peer allows it"}
 
-_logs := {
-	"endpoint": "containerLogs",
+_logs := _request("containerLogs")
+
+_port_forward := {"namespaces": ["default"], "pods": ["web-0"], "port_forward": true}
+
+_request(endpoint) := {
+	"endpoint": endpoint,
 	"namespace": "default",
 	"pod": "web-0",
 	"container": "app",

@@ -100,9 +100,11 @@ test_attached_input_is_granted_by_name if {
 	operate.allow == {"operate/attach"} with input as _attach with data.kubelet.operate as [_entry]
 }
 
-test_an_attached_terminal_is_not_granted_unasked if {
-	operate.allow == set() with input as object.union(_attach, {"attach": {"tty": true}})
-		with data.kubelet.operate as [_entry]
+test_attached_input_and_terminal_are_not_granted_unasked if {
+	every streams in [{"stdin": true, "tty": false}, {"stdin": false, "tty": true}] {
+		operate.allow == set() with input as object.union(_attach, {"attach": streams})
+			with data.kubelet.operate as [object.union(object.remove(_entry, ["attach"]), {"attach": {}})]
+	}
 }
 
 test_an_entry_without_attach_grants_none if {
@@ -145,7 +147,7 @@ test_a_prefix_without_dash_covers_nothing if {
 }
 
 test_other_namespaces_are_not_covered if {
-	every request in [_exec, _attach, _port_forward] {
+	every request in [_exec, _attach, _port_forward, object.union(_exec, {"pod": "web-0"})] {
 		every namespace in ["default", "shop-2", "*", ""] {
 			operate.allow == set() with input as object.union(request, {"namespace": namespace})
 				with data.kubelet.operate as [_entry]
@@ -180,9 +182,12 @@ test_entries_do_not_lend_each_other_pods_or_commands if {
 		]
 }
 
-test_run_is_never_granted if {
-	operate.allow == set() with input as object.union(_pod, {"endpoint": "run", "run": {"command": ["df", "-h"]}})
-		with data.kubelet.operate as [_entry]
+test_other_endpoints_are_not_granted if {
+	everything := object.union_n([_exec, _attach, _port_forward, {"run": {"command": ["df", "-h"]}}])
+	every endpoint in ["run", "checkpoint", "containerLogs", "Exec", ""] {
+		operate.allow == set() with input as object.union(everything, {"endpoint": endpoint})
+			with data.kubelet.operate as [_entry]
+	}
 }
 
 test_without_entries_nothing_is_granted if {
