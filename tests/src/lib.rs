@@ -1,1 +1,7 @@
 //! Harness.
+
+pub mod channel;
+pub mod client;
+pub mod deadline;
+pub mod kubelet;
+pub mod tls;

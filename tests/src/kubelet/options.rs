@@ -1,0 +1,65 @@
+//! What a stand-in kubelet is started with.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use crate::tls::Identity;
+
+/// How to run a [`StandInKubelet`](super::StandInKubelet).
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 lets the system pick.
+    pub listen: SocketAddr,
+    /// The serving pair.
+    pub serving: Identity,
+    /// The CA (PEM) of the only clients that it talks to.
+    pub client_ca: Vec<u8>,
+    /// Where commands run: a scratch directory, but *not* a sandbox.
+    pub directory: PathBuf,
+    /// The command that attach finds running.
+    pub main_command: Vec<String>,
+    /// A pod's ports that can be forwarded, and the port on 127.0.0.1 that each leads to.
+    pub ports: BTreeMap<u16, u16>,
+    /// Appends a line to the log this often.
+    pub log_every: Option<Duration>,
+    /// Also writes the record to this file, one JSON object a request.
+    pub record: Option<PathBuf>,
+    /// What it does wrong.
+    pub fault: Option<Fault>,
+}
+
+impl Options {
+    /// On a port of 127.0.0.1 that the system picks, with commands run in `directory`.
+    pub fn new(serving: Identity, client_ca: Vec<u8>, directory: PathBuf) -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            serving,
+            client_ca,
+            directory,
+            main_command: vec!["cat".to_owned()],
+            ports: BTreeMap::new(),
+            log_every: None,
+            record: None,
+            fault: None,
+        }
+    }
+}
+
+/// What a kubelet can do wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The port is taken, but nothing listens there.
+    RefuseConnections,
+    /// Requests are recorded and never answered.
+    NeverAnswer,
+    /// Every answer comes this much later.
+    Slow(Duration),
+    /// Upgrades get this status instead of 101, and the connection stays open for more requests.
+    AnswerUpgradesWith(StatusCode),
+    /// Every request gets a 307 to this location.
+    RedirectTo(String),
+}

@@ -1,0 +1,154 @@
+//! The 101 answers: which upgrade was asked for, and the tunnel that follows.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
+use hyper::upgrade::Upgraded;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::answer::{Answer, empty, text};
+use super::record::Recorded;
+
+/// A WebSocket to a client.
+pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// What runs on a connection once it was upgraded.
+pub(super) type Session = Box<dyn FnOnce(TokioIo<Upgraded>) -> BoxFuture<'static, ()> + Send>;
+
+/// The protocol that a request wants to switch to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Requested {
+    WebSocket,
+    Spdy,
+}
+
+impl Requested {
+    /// None for a request without an upgrade that the kubelet knows.
+    pub(super) fn of(request: &Recorded) -> Option<Self> {
+        let connection = request.header("connection");
+        if !connection.iter().any(|value| value.to_ascii_lowercase().contains("upgrade")) {
+            return None;
+        }
+        request.header("upgrade").iter().find_map(|upgrade| {
+            if upgrade.eq_ignore_ascii_case("websocket") {
+                Some(Self::WebSocket)
+            } else if upgrade.eq_ignore_ascii_case("SPDY/3.1") {
+                Some(Self::Spdy)
+            } else {
+                None
+            }
+        })
+    }
+}
+
+/// Switches to a WebSocket with the first of `known` that the client offers too.
+///
+/// A client that offers nothing gets the last of `known`, unnamed, as the oldest clients expect.
+pub(super) fn websocket<F>(
+    request: &Recorded,
+    known: &[&'static str],
+    serve: impl FnOnce(Socket, &'static str) -> F + Send + 'static,
+) -> Answer
+where
+    F: Future<Output = ()> + Send,
+{
+    let version = request.header("sec-websocket-version");
+    let key = request.header("sec-websocket-key");
+    let (["13"], [key]) = (&*strs(&version), &*strs(&key)) else {
+        return text(StatusCode::BAD_REQUEST, "not a WebSocket handshake of version 13");
+    };
+    let offered = request.header("sec-websocket-protocol");
+    let offered: Vec<&str> =
+        offered.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    let chosen = if offered.is_empty() {
+        known.last()
+    } else {
+        known.iter().find(|protocol| offered.contains(protocol))
+    };
+    let Some(&chosen) = chosen else {
+        return text(StatusCode::FORBIDDEN, "no known sub-protocol was offered");
+    };
+    let mut response = switching("websocket");
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        response.headers_mut().insert("sec-websocket-accept", accept);
+    }
+    if !offered.is_empty() {
+        response.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(chosen));
+    }
+    Answer::Switch(
+        response,
+        Box::new(move |upgraded| {
+            Box::pin(async move {
+                serve(WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await, chosen)
+                    .await;
+            })
+        }),
+    )
+}
+
+/// Switches to SPDY with the first of `known` that the client offers too, and sends back what comes.
+///
+/// No SPDY frame is understood: whoever tests a gate needs the 101 and a tunnel, which is opaque.
+pub(super) fn spdy(request: &Recorded, known: &[&'static str]) -> Answer {
+    let name = HeaderName::from_static("x-stream-protocol-version");
+    let offered = request.header(name.as_str());
+    let offered: Vec<&str> =
+        offered.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    if offered.is_empty() {
+        return text(StatusCode::BAD_REQUEST, "missing X-Stream-Protocol-Version");
+    }
+    let Some(chosen) = known.iter().find(|protocol| offered.contains(protocol)) else {
+        return text(StatusCode::FORBIDDEN, "unable to negotiate the stream protocol");
+    };
+    let mut response = switching("SPDY/3.1");
+    response.headers_mut().insert(name, HeaderValue::from_static(chosen));
+    Answer::Switch(response, Box::new(|upgraded| Box::pin(echo_bytes(upgraded))))
+}
+
+/// Sends back every message.
+pub(super) async fn echo_messages(socket: Socket) {
+    let (mut sink, mut stream) = socket.split();
+    while let Some(Ok(message)) = stream.next().await {
+        if matches!(message, Message::Binary(_)) && sink.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Says goodbye, and leaves only when the client has done so too: a connection that is closed with
+/// bytes still unread is reset, and the client might lose what was sent last.
+pub(super) async fn close(mut sink: SplitSink<Socket, Message>, mut stream: SplitStream<Socket>) {
+    if sink.close().await.is_err() {
+        return;
+    }
+    while let Some(Ok(_)) = stream.next().await {}
+    if let Ok(mut socket) = sink.reunite(stream) {
+        socket.get_mut().shutdown().await.ok();
+    }
+}
+
+async fn echo_bytes(upgraded: TokioIo<Upgraded>) {
+    let (mut reader, mut writer) = tokio::io::split(upgraded);
+    if tokio::io::copy(&mut reader, &mut writer).await.is_ok() {
+        writer.shutdown().await.ok();
+    }
+}
+
+fn switching(protocol: &'static str) -> Response<super::answer::Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+    response
+}
+
+fn strs<'a>(values: &'a [std::borrow::Cow<'_, str>]) -> Vec<&'a str> {
+    values.iter().map(AsRef::as_ref).collect()
+}
