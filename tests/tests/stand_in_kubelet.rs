@@ -16,7 +16,8 @@ use anyhow::Context as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use gatelet_tests::channel::{SPDY_TUNNEL, TerminalSize};
 use gatelet_tests::client::{
-    Dialer, PortForward, RawClient, RemoteCommand, UpgradeError, get, open,
+    Dialer, Follow, OpenError, PortForward, RawClient, RemoteCommand, get, open_spdy,
+    open_websocket, request,
 };
 use gatelet_tests::deadline::within;
 use gatelet_tests::kubelet::{Fault, Options, StandInKubelet};
@@ -151,14 +152,9 @@ async fn methods_and_paths_are_taken_as_a_kubelet_takes_them() -> anyhow::Result
         ("GET", "/exec/%zz", 400, "400 Bad Request"),
     ] {
         let row = format!("{method} {target}");
-        let mut client = fixture.send(&format!("{row} HTTP/1.1\r\nHost: kubelet\r\n\r\n")).await?;
-        let response = client.response().await.context(row.clone())?;
+        let response = request(&fixture.dialer, method, target).await.context(row.clone())?;
         assert_eq!(response.status, status, "{row}");
-        assert!(
-            response.text().starts_with(body) || response.text().contains(body),
-            "{row}: {}",
-            response.text()
-        );
+        assert!(response.text().contains(body), "{row}: {}", response.text());
     }
     Ok(())
 }
@@ -394,15 +390,25 @@ async fn spdy_is_answered_with_101_and_carries_bytes_both_ways() -> anyhow::Resu
         assert_eq!(last.target(), target, "what came through the tunnel was taken for a request");
         assert_eq!(last.tunnel, b"early\0GET /pods HTTP/1.1\r\n\r\n", "{target}");
     }
-    for (offered, status) in [("", 400), ("X-Stream-Protocol-Version: v9.channel.k8s.io\r\n", 403)]
-    {
-        let mut client = fixture
-            .send(&format!(
-                "POST /exec/default/web-0/app?command=id&output=1 HTTP/1.1\r\nHost: kubelet\r\n\
-                 Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n{offered}\r\n"
-            ))
-            .await?;
-        assert_eq!(client.response().await?.status, status, "{offered}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn spdy_needs_a_stream_protocol_that_the_kubelet_knows() -> anyhow::Result<()> {
+    let fixture = Fixture::start()?;
+    let target = "/exec/default/web-0/app?command=id&output=1";
+    for (offered, want) in [
+        (&[][..], Some(400)),
+        (&["v9.channel.k8s.io"], Some(403)),
+        (&["portforward.k8s.io"], Some(403)),
+        (&["v9.channel.k8s.io", "v3.channel.k8s.io"], None),
+    ] {
+        let refused = match open_spdy(&fixture.dialer, target, offered).await {
+            Ok(_) => None,
+            Err(OpenError::Refused(response)) => Some(response.status),
+            Err(OpenError::Failed(error)) => return Err(error),
+        };
+        assert_eq!(refused, want, "{offered:?}");
     }
     Ok(())
 }
@@ -434,7 +440,8 @@ async fn port_forward_reaches_the_ports_of_its_map_only() -> anyhow::Result<()> 
 #[tokio::test]
 async fn a_port_forward_tunnel_sends_back_each_message() -> anyhow::Result<()> {
     let fixture = Fixture::start()?;
-    let mut socket = open(&fixture.dialer, "/portForward/default/web-0", SPDY_TUNNEL).await?;
+    let mut socket =
+        open_websocket(&fixture.dialer, "/portForward/default/web-0", SPDY_TUNNEL).await?;
     for part in [&b"\x80\x03"[..], b"", b"\0\x01"] {
         socket.send(Message::binary(part.to_vec())).await?;
         let back = within("the message", socket.next()).await?.context("closed")??;
@@ -470,13 +477,12 @@ async fn logs_are_selected_by_the_query() -> anyhow::Result<()> {
 #[tokio::test]
 async fn followed_logs_come_line_by_line() -> anyhow::Result<()> {
     let fixture = Fixture::start()?;
-    let mut client = RawClient::connect(&fixture.dialer).await?;
-    client.send_get("/containerLogs/default/web-0/app?follow=true&tailLines=1").await?;
-    assert_eq!(client.head().await?.status, 200);
-    assert_eq!(client.chunk().await?.as_deref(), Some(&b"ready\n"[..]));
+    let target = "/containerLogs/default/web-0/app?follow=true&tailLines=1";
+    let mut log = Follow::open(&fixture.dialer, target).await?;
+    assert_eq!(log.line().await?.as_deref(), Some("ready\n"));
     for line in ["one", "two"] {
         fixture.kubelet.log(line);
-        assert_eq!(client.chunk().await?, Some(format!("{line}\n").into_bytes()));
+        assert_eq!(log.line().await?, Some(format!("{line}\n")));
     }
     Ok(())
 }
@@ -488,7 +494,7 @@ async fn a_refused_upgrade_leaves_the_connection_open_for_what_was_smuggled() ->
         let fixture =
             Fixture::start_with(|options| options.fault = Some(Fault::AnswerUpgradesWith(status)))?;
         let error = RemoteCommand::exec(CONTAINER, &["id"]).run(&fixture.dialer, b"").await;
-        let Err(UpgradeError::Refused(response)) = error else { anyhow::bail!("{error:?}") };
+        let Err(OpenError::Refused(response)) = error else { anyhow::bail!("{error:?}") };
         assert_eq!(response.status, status.as_u16());
 
         let mut client = fixture
@@ -571,10 +577,9 @@ async fn the_binary_serves_records_and_stops_when_told() -> anyhow::Result<()> {
     let client = authority.client("gate")?;
     let dialer = Dialer::new(address.parse()?, NODE, &authority.pem(), Some(&client))?;
 
-    let mut follow = RawClient::connect(&dialer).await?;
-    follow.send_get("/containerLogs/default/web-0/app?follow=true&tailLines=0").await?;
-    assert_eq!(follow.head().await?.status, 200);
-    assert!(follow.chunk().await?.is_some_and(|line| line.ends_with(b" served\n")));
+    let target = "/containerLogs/default/web-0/app?follow=true&tailLines=0";
+    let line = Follow::open(&dialer, target).await?.line().await?;
+    assert!(line.is_some_and(|line| line.ends_with(" served\n")));
     let cat = RemoteCommand::exec(CONTAINER, &["cat", "requests.jsonl"]).run(&dialer, b"").await?;
     let recorded: Vec<serde_json::Value> =
         serde_json::Deserializer::from_slice(&cat.stdout).into_iter().collect::<Result<_, _>>()?;

@@ -4,8 +4,9 @@ use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 
+use super::OpenError;
 use super::dialer::Dialer;
-use super::websocket::{UpgradeError, WebSocket, open};
+use super::upgrade::{WebSocket, open_websocket};
 use crate::channel::{V4, message, split};
 use crate::deadline::within;
 
@@ -22,10 +23,11 @@ impl PortForward {
     /// Connects to a port of `namespace/pod`.
     ///
     /// # Errors
-    /// As [`open`], and when the kubelet doesn't announce the port on both channels.
-    pub async fn open(dialer: &Dialer, pod: &str, port: u16) -> Result<Self, UpgradeError> {
-        let mut forward =
-            Self { socket: open(dialer, &format!("/portForward/{pod}?port={port}"), V4).await? };
+    /// As [`open_websocket`], and when the kubelet doesn't announce the port on both channels.
+    pub async fn open(dialer: &Dialer, pod: &str, port: u16) -> Result<Self, OpenError> {
+        let mut forward = Self {
+            socket: open_websocket(dialer, &format!("/portForward/{pod}?port={port}"), V4).await?,
+        };
         for channel in [DATA, ERROR] {
             forward.announced(channel, port).await?;
         }

@@ -42,8 +42,16 @@ impl Response {
 /// # Errors
 /// When there is no connection, or no whole response.
 pub async fn get(dialer: &Dialer, target: &str) -> anyhow::Result<Response> {
+    request(dialer, "GET", target).await
+}
+
+/// Sends a request without a body on a connection of its own.
+///
+/// # Errors
+/// When there is no connection, or no whole response.
+pub async fn request(dialer: &Dialer, method: &str, target: &str) -> anyhow::Result<Response> {
     let mut client = RawClient::connect(dialer).await?;
-    client.send_get(target).await?;
+    client.send_request(method, target).await?;
     client.response().await
 }
 
@@ -75,12 +83,21 @@ impl RawClient {
         .context("send")
     }
 
-    /// Writes a plain GET.
+    /// Writes a request without a body, as a kube-apiserver asks for logs.
     ///
     /// # Errors
     /// When the connection is closed.
-    pub async fn send_get(&mut self, target: &str) -> anyhow::Result<()> {
-        self.send(format!("GET {target} HTTP/1.1\r\nHost: kubelet\r\n\r\n").as_bytes()).await
+    pub async fn send_request(&mut self, method: &str, target: &str) -> anyhow::Result<()> {
+        let host = self.stream.get_ref().0.peer_addr()?;
+        let length = if method == "GET" { "" } else { "Content-Length: 0\r\n" };
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\n\
+             Host: {host}\r\n\
+             User-Agent: Go-http-client/1.1\r\n\
+             {length}\
+             Accept-Encoding: gzip\r\n\r\n"
+        );
+        self.send(request.as_bytes()).await
     }
 
     /// Reads a response with its body.
@@ -88,7 +105,12 @@ impl RawClient {
     /// # Errors
     /// When the connection ends before the response does, or the response is unreadable.
     pub async fn response(&mut self) -> anyhow::Result<Response> {
-        let mut response = self.head().await?;
+        let head = self.head().await?;
+        self.body(head).await
+    }
+
+    /// Reads the body that belongs to this head.
+    pub(super) async fn body(&mut self, mut response: Response) -> anyhow::Result<Response> {
         if matches!(response.status, 100..200 | 204 | 304) {
             return Ok(response);
         }

@@ -7,8 +7,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::OpenError;
 use super::dialer::Dialer;
-use super::websocket::{UpgradeError, WebSocket, open};
+use super::upgrade::{WebSocket, open_websocket};
 use crate::channel::{
     CLOSE, ERROR, RESIZE, STDERR, STDIN, STDOUT, TerminalSize, V5, message, split,
 };
@@ -79,17 +80,17 @@ impl RemoteCommand {
     /// Starts the command.
     ///
     /// # Errors
-    /// As [`open`].
-    pub async fn start(&self, dialer: &Dialer) -> Result<Session, UpgradeError> {
-        let (sink, stream) = open(dialer, &self.target(), V5).await?.split();
+    /// As [`open_websocket`].
+    pub async fn start(&self, dialer: &Dialer) -> Result<Session, OpenError> {
+        let (sink, stream) = open_websocket(dialer, &self.target(), V5).await?.split();
         Ok(Session { sink, stream, received: Received::default() })
     }
 
     /// Runs the command to its end; with stdin attached, it gets these bytes and then the end of input.
     ///
     /// # Errors
-    /// As [`open`], and when the session ends without a status.
-    pub async fn run(&self, dialer: &Dialer, stdin: &[u8]) -> Result<Finished, UpgradeError> {
+    /// As [`open_websocket`], and when the session ends without a status.
+    pub async fn run(&self, dialer: &Dialer, stdin: &[u8]) -> Result<Finished, OpenError> {
         let session = self.start(dialer).await?;
         Ok(if self.stdin { session.feed(stdin).await? } else { session.finish().await? })
     }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use anyhow::Context as _;
+use futures_util::future;
 use pty_process::{OwnedWritePty, Size};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin};
 
 use super::query::Query;
@@ -69,6 +70,20 @@ impl Command {
         } else {
             spawn_on_pipes(command, self.streams)
         }
+    }
+
+    /// Runs it to its end; its standard error comes after its standard output.
+    ///
+    /// # Errors
+    /// When the program can't be started, or its output can't be read.
+    pub(super) async fn output(&self) -> anyhow::Result<(ExitStatus, Vec<u8>)> {
+        let mut process = self.spawn()?;
+        let read = process.outputs.iter_mut().map(|(_, output)| async move {
+            let mut bytes = Vec::new();
+            output.read_to_end(&mut bytes).await.map(|_| bytes)
+        });
+        let outputs = future::try_join_all(read).await?;
+        Ok((process.child.wait().await?, outputs.concat()))
     }
 }
 

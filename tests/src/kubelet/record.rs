@@ -43,12 +43,15 @@ pub struct Recorded {
     pub head: Vec<u8>,
     /// How many bytes of body arrived, without the framing of chunks.
     pub body_length: u64,
-    /// What the client sent through the tunnel after a 101.
+    /// What the client sent through the tunnel after a 101, up to [`TUNNEL`](Self::TUNNEL) bytes.
     #[serde(skip)]
     pub tunnel: Vec<u8>,
 }
 
 impl Recorded {
+    /// How much of a tunnel is kept: enough for assertions, and no more for long sessions.
+    pub const TUNNEL: usize = 64 * 1024;
+
     /// The target as text.
     pub fn target(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.target)

@@ -158,21 +158,21 @@ fn upgrade_required() -> Answer {
 }
 
 async fn run(kubelet: &Kubelet, query: &Query) -> Answer {
-    let mut words = query.first("cmd").unwrap_or_default().split(' ');
-    let output = tokio::process::Command::new(words.next().unwrap_or_default())
-        .args(words)
-        .current_dir(&kubelet.options.directory)
-        .stdin(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
-    match output {
-        Ok(output) if output.status.success() => document(StatusCode::OK, JSON, output.stdout),
-        Ok(output) => {
-            let error = format!("command exited with {}", exit_code(output.status));
+    let command = Command {
+        // Only a first value, cut at each space: there is no quoting.
+        argv: query.first("cmd").unwrap_or_default().split(' ').map(str::to_owned).collect(),
+        env: Vec::new(),
+        directory: kubelet.options.directory.clone(),
+        streams: Streams { stdin: false, stdout: true, stderr: true, tty: false },
+    };
+    match command.output().await {
+        Ok((exit, output)) if exit.success() => document(StatusCode::OK, JSON, output),
+        Ok((exit, output)) => {
+            let output = String::from_utf8_lossy(&output);
+            let error = format!("command exited with {}: {output}", exit_code(exit));
             text(StatusCode::INTERNAL_SERVER_ERROR, error)
         }
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
     }
 }
 

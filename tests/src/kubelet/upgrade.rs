@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
-use hyper::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::answer::{Answer, empty, text};
+use super::answer::{Answer, Body, empty, text};
 use super::record::Recorded;
 
 /// A WebSocket to a client.
@@ -32,8 +32,7 @@ pub(super) enum Requested {
 impl Requested {
     /// None for a request without an upgrade that the kubelet knows.
     pub(super) fn of(request: &Recorded) -> Option<Self> {
-        let connection = request.header("connection");
-        if !connection.iter().any(|value| value.to_ascii_lowercase().contains("upgrade")) {
+        if !list(request, "connection").iter().any(|token| token.eq_ignore_ascii_case("upgrade")) {
             return None;
         }
         request.header("upgrade").iter().find_map(|upgrade| {
@@ -59,18 +58,18 @@ pub(super) fn websocket<F>(
 where
     F: Future<Output = ()> + Send,
 {
-    let version = request.header("sec-websocket-version");
     let key = request.header("sec-websocket-key");
-    let (["13"], [key]) = (&*strs(&version), &*strs(&key)) else {
-        return text(StatusCode::BAD_REQUEST, "not a WebSocket handshake of version 13");
+    let [key] = key.as_slice() else {
+        return text(StatusCode::BAD_REQUEST, "a WebSocket needs one Sec-WebSocket-Key");
     };
-    let offered = request.header("sec-websocket-protocol");
-    let offered: Vec<&str> =
-        offered.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    if list(request, "sec-websocket-version") != ["13"] {
+        return text(StatusCode::BAD_REQUEST, "only version 13 of WebSocket is known");
+    }
+    let offered = list(request, "sec-websocket-protocol");
     let chosen = if offered.is_empty() {
         known.last()
     } else {
-        known.iter().find(|protocol| offered.contains(protocol))
+        known.iter().find(|protocol| offered.iter().any(|offer| offer == *protocol))
     };
     let Some(&chosen) = chosen else {
         return text(StatusCode::FORBIDDEN, "no known sub-protocol was offered");
@@ -97,18 +96,16 @@ where
 ///
 /// No SPDY frame is understood: whoever tests a gate needs the 101 and a tunnel, which is opaque.
 pub(super) fn spdy(request: &Recorded, known: &[&'static str]) -> Answer {
-    let name = HeaderName::from_static("x-stream-protocol-version");
-    let offered = request.header(name.as_str());
-    let offered: Vec<&str> =
-        offered.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    let offered = list(request, "x-stream-protocol-version");
     if offered.is_empty() {
         return text(StatusCode::BAD_REQUEST, "missing X-Stream-Protocol-Version");
     }
-    let Some(chosen) = known.iter().find(|protocol| offered.contains(protocol)) else {
-        return text(StatusCode::FORBIDDEN, "unable to negotiate the stream protocol");
+    let Some(chosen) = known.iter().find(|protocol| offered.iter().any(|offer| offer == *protocol))
+    else {
+        return text(StatusCode::FORBIDDEN, "no known stream protocol was offered");
     };
     let mut response = switching("SPDY/3.1");
-    response.headers_mut().insert(name, HeaderValue::from_static(chosen));
+    response.headers_mut().insert("x-stream-protocol-version", HeaderValue::from_static(chosen));
     Answer::Switch(response, Box::new(|upgraded| Box::pin(echo_bytes(upgraded))))
 }
 
@@ -141,7 +138,7 @@ async fn echo_bytes(upgraded: TokioIo<Upgraded>) {
     }
 }
 
-fn switching(protocol: &'static str) -> Response<super::answer::Body> {
+fn switching(protocol: &'static str) -> Response<Body> {
     let mut response = Response::new(empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -149,6 +146,12 @@ fn switching(protocol: &'static str) -> Response<super::answer::Body> {
     response
 }
 
-fn strs<'a>(values: &'a [std::borrow::Cow<'_, str>]) -> Vec<&'a str> {
-    values.iter().map(AsRef::as_ref).collect()
+/// The members of a comma list, which may be spread over repeated headers.
+fn list(request: &Recorded, name: &str) -> Vec<String> {
+    let values = request.header(name);
+    values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|member| member.trim().to_owned())
+        .collect()
 }

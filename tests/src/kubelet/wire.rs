@@ -148,7 +148,10 @@ impl Framing {
             Expecting::Answer => None,
             Expecting::Tunnel { order } => {
                 let bytes = std::mem::take(&mut self.pending);
-                self.recorder.update(order, |request| request.tunnel.extend(bytes));
+                self.recorder.update(order, |request| {
+                    let room = Recorded::TUNNEL - request.tunnel.len();
+                    request.tunnel.extend(bytes.into_iter().take(room));
+                });
                 Some(Expecting::Tunnel { order })
             }
             Expecting::Nothing => {
