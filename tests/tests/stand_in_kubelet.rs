@@ -20,7 +20,7 @@ use gatelet_tests::client::{
     open_websocket, request,
 };
 use gatelet_tests::deadline::within;
-use gatelet_tests::kubelet::{Fault, Options, StandInKubelet};
+use gatelet_tests::kubelet::{Fault, Options, Recorded, StandInKubelet};
 use gatelet_tests::tls::Identity;
 use hyper::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
@@ -192,11 +192,15 @@ async fn the_record_has_what_the_http_parser_hides() -> anyhow::Result<()> {
         .await?;
     client.response().await?;
     client.response().await?;
-    let mut malformed = fixture.send("GET /pods HTTP/9.9\r\n\r\n").await?;
-    assert_eq!(malformed.response().await?.status, 400);
+    for refused in ["GET /pods HTTP/9.9\r\n\r\n", "GET /pods<exec HTTP/1.1\r\n\r\n"] {
+        assert_eq!(fixture.send(refused).await?.response().await?.status, 400, "{refused}");
+    }
+    drop(fixture.send("GET /pods HT").await?);
+    let half = |request: &Recorded| request.head == b"GET /pods HT";
+    fixture.kubelet.wait_for_request("half a request", half).await?;
 
     let requests = fixture.kubelet.requests();
-    assert_eq!(requests.len(), 4);
+    assert_eq!(requests.len(), 6);
     assert_eq!(requests[0].target(), "/healthz#/../pods");
     let names: Vec<&str> = requests[0].headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["Host", "X-One", "x-two", "X-ONE", "Content-Length"]);
@@ -206,6 +210,8 @@ async fn the_record_has_what_the_http_parser_hides() -> anyhow::Result<()> {
     assert_eq!((requests[2].method.as_str(), requests[2].target().as_ref()), ("GET", "/pods"));
     assert_eq!(requests[2].connection, requests[0].connection);
     assert!(requests[3].is_malformed() && requests[3].head.starts_with(b"GET /pods HTTP/9.9"));
+    assert_eq!(requests[4].target(), "/pods<exec");
+    assert!(requests[5].is_malformed());
     Ok(())
 }
 
@@ -292,7 +298,7 @@ async fn held_pipe(
     tty: bool,
 ) -> anyhow::Result<(File, gatelet_tests::client::Session)> {
     let pipe = fixture.scratch.path().join("pipe");
-    let script = "mkfifo pipe; echo ready; (sleep 1000; true) > pipe";
+    let script = "mkfifo pipe; echo ready; (sleep 60; true) > pipe";
     let command = RemoteCommand::exec(CONTAINER, &["sh", "-c", script]);
     let command = if tty { command.with_tty() } else { command };
     let mut session = command.start(&fixture.dialer).await?;

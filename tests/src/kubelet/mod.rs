@@ -118,7 +118,7 @@ impl Drop for StandInKubelet {
 fn run(
     kubelet: Kubelet,
     bound: &mpsc::SyncSender<anyhow::Result<SocketAddr>>,
-    stopped: oneshot::Receiver<()>,
+    stop: oneshot::Receiver<()>,
 ) {
     let bind = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -136,12 +136,7 @@ fn run(
             return;
         }
     };
-    runtime.block_on(async {
-        tokio::select! {
-            () = listener.serve(kubelet) => {}
-            _ = stopped => {}
-        }
-    });
+    runtime.block_on(listener.serve(kubelet, stop));
 }
 
 /// What every connection shares.

@@ -17,7 +17,8 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::parse_x509_certificate;
 
@@ -28,6 +29,9 @@ use super::{Fault, Kubelet, Options, routes};
 use crate::tls;
 
 const BACKLOG: u32 = 1024;
+
+/// Before accepting again after a failure, which is mostly a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 
 /// A bound port.
 pub(super) struct Listener {
@@ -66,9 +70,13 @@ impl Listener {
         }
     }
 
-    /// Serves until it is dropped, with all its connections. A panic on one of them is passed on.
-    pub(super) async fn serve(self, kubelet: Kubelet) {
-        let Bound::Listening(listener) = self.socket else { return pending().await };
+    /// Serves until it is told to stop. Then, or as soon as it happens, a panic on a connection is
+    /// passed on.
+    pub(super) async fn serve(self, kubelet: Kubelet, mut stop: oneshot::Receiver<()>) {
+        let Bound::Listening(listener) = self.socket else {
+            stop.await.ok();
+            return;
+        };
         let kubelet = Arc::new(kubelet);
         let mut tasks = JoinSet::new();
         if let Some(period) = kubelet.options.log_every {
@@ -77,24 +85,39 @@ impl Listener {
         let mut connections = 0;
         loop {
             tokio::select! {
-                accepted = listener.accept() => {
-                    // A client that is gone before it was accepted is not the listener's end.
-                    let Ok((stream, _)) = accepted else { continue };
-                    tasks.spawn(connection(Arc::clone(&kubelet), self.tls.clone(), stream, connections));
-                    connections += 1;
-                }
-                Some(Err(error)) = tasks.join_next() => {
-                    if let Ok(panic) = error.try_into_panic() {
-                        resume_unwind(panic);
+                _ = &mut stop => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let kubelet = Arc::clone(&kubelet);
+                        tasks.spawn(connection(kubelet, self.tls.clone(), stream, connections));
+                        connections += 1;
                     }
-                }
+                    Err(error) => {
+                        eprintln!("stand-in kubelet: can't accept a connection: {error}");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(finished) = tasks.join_next() => pass_on_panic(finished),
             }
         }
+        while let Some(finished) = tasks.try_join_next() {
+            pass_on_panic(finished);
+        }
+    }
+}
+
+fn pass_on_panic(finished: Result<(), JoinError>) {
+    if let Err(error) = finished
+        && let Ok(panic) = error.try_into_panic()
+    {
+        resume_unwind(panic);
     }
 }
 
 /// Serves a connection to its end. How it ends, and whether TLS succeeds, is the client's affair.
 async fn connection(kubelet: Arc<Kubelet>, tls: TlsAcceptor, stream: TcpStream, number: u64) {
+    // As Go does; a response would wait for the client's acknowledgement of what came before.
+    stream.set_nodelay(true).ok();
     let Ok(stream) = tls.accept(stream).await else { return };
     let Some(peer) = peer(stream.get_ref().1) else { return };
     let wire = Wire::new(kubelet.recorder.clone(), number, peer);
