@@ -50,11 +50,11 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 pub fn server(identity: &Identity, client_ca: &[u8]) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(
-        Arc::new(roots(client_ca)?),
+        Arc::new(roots(client_ca).context("the clients' CA")?),
         Arc::clone(&provider),
     )
     .build()?;
-    let (chain, key) = identity.parse()?;
+    let (chain, key) = identity.parse().context("the serving pair")?;
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
@@ -70,10 +70,10 @@ pub fn client(identity: Option<&Identity>, ca: &[u8]) -> anyhow::Result<Arc<Clie
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(ca)?);
+        .with_root_certificates(roots(ca).context("the servers' CA")?);
     let config = match identity {
         Some(identity) => {
-            let (chain, key) = identity.parse()?;
+            let (chain, key) = identity.parse().context("the client's pair")?;
             builder.with_client_auth_cert(chain, key)?
         }
         None => builder.with_no_client_auth(),
