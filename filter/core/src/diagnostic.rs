@@ -15,10 +15,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            ..Self::default()
-        }
+        Self { message: message.into(), ..Self::default() }
     }
 
     pub(crate) fn at(mut self, place: Place) -> Self {
@@ -95,12 +92,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            line,
-            column,
-            text,
-        } = self;
+        let Self { file, line, column, text } = self;
         let skip = column.saturating_sub(1 + Self::CONTEXT);
         let shown: String = text.chars().skip(skip).take(2 * Self::CONTEXT).collect();
         // Tabs stay tabs, so that the caret is under its character in every terminal.
@@ -124,11 +116,7 @@ mod tests {
     #[test]
     fn a_message_shows_the_line_with_a_caret_and_the_way_out() {
         let diagnostic = Diagnostic::new("no such rule")
-            .at(Place::at_offset(
-                "a.rego",
-                "package a\n\tx := yü + z\r\n",
-                18,
-            ))
+            .at(Place::at_offset("a.rego", "package a\n\tx := yü + z\r\n", 18))
             .help("define it");
         assert_eq!(
             diagnostic.to_string(),
@@ -159,11 +147,7 @@ mod tests {
             ("üü\ncd", 1, 3, (1, 2)),
         ] {
             let place = Place::at_line("f", contents, line, column);
-            assert_eq!(
-                (place.line, place.column),
-                want,
-                "{contents:?} {line}:{column}"
-            );
+            assert_eq!((place.line, place.column), want, "{contents:?} {line}:{column}");
         }
     }
 

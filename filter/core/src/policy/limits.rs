@@ -40,10 +40,8 @@ impl Limits {
         const CHECK_INTERVAL: NonZeroU32 = NonZeroU32::new(64).unwrap();
 
         let has_clock = !cfg!(all(target_arch = "wasm32", target_os = "unknown"));
-        has_clock.then_some(ExecutionTimerConfig {
-            limit: self.time,
-            check_interval: CHECK_INTERVAL,
-        })
+        has_clock
+            .then_some(ExecutionTimerConfig { limit: self.time, check_interval: CHECK_INTERVAL })
     }
 
     pub(super) fn lengths(&self) -> PolicyLengthConfig {

@@ -35,7 +35,7 @@ pub struct Verdict {
 
 /// The name of a rule in the decision log, in metrics and, where configured, in the answer:
 /// `[A-Za-z0-9._/-]{1,64}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct RuleId(String);
 
 impl RuleId {
@@ -97,11 +97,7 @@ impl Outcome {
     }
 
     fn decided(allow: bool, verdict: Verdict) -> Self {
-        if allow {
-            Self::Allowed(verdict)
-        } else {
-            Self::Denied(verdict)
-        }
+        if allow { Self::Allowed(verdict) } else { Self::Denied(verdict) }
     }
 }
 
@@ -127,10 +123,7 @@ mod tests {
                 r#"{"allow": true, "rule": "logs", "reason": "a: b"}"#,
                 Outcome::Allowed(verdict("logs", "a: b")),
             ),
-            (
-                longest.as_str(),
-                Outcome::Allowed(verdict(&"r".repeat(64), "")),
-            ),
+            (longest.as_str(), Outcome::Allowed(verdict(&"r".repeat(64), ""))),
             ("false", Outcome::Denied(Verdict::default())),
             (
                 r#"{"allow": false, "rule": "no/exec-1.2_x"}"#,

@@ -19,9 +19,7 @@ pub struct Source {
 impl Source {
     /// The modules that make the policy: all but tests.
     pub fn policy_modules(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.modules
-            .iter()
-            .filter(|(name, _)| !name.ends_with("_test.rego"))
+        self.modules.iter().filter(|(name, _)| !name.ends_with("_test.rego"))
     }
 
     /// SHA-256 over the modules, the data and the entry point, as 64 lower-case hex digits.
@@ -126,12 +124,8 @@ mod tests {
 
     #[test]
     fn the_digest_is_64_hex_digits_and_stays_what_it_was() {
-        let digest = source(
-            &[("a.rego", "package a")],
-            json!({"x": [1, "1", null]}),
-            "data.a.b",
-        )
-        .digest();
+        let digest =
+            source(&[("a.rego", "package a")], json!({"x": [1, "1", null]}), "data.a.b").digest();
         assert_eq!(digest, "d2eb9113b39da354ab50e9e0c4928b637970e0213eb2e2b2bc62f23b574a4f4c");
     }
 
@@ -142,34 +136,18 @@ mod tests {
             source(&[("a.rego", "package a")], json!({}), "data.a.c"),
             source(&[("b.rego", "package a")], json!({}), "data.a.b"),
             source(&[("a.rego", "package a\n")], json!({}), "data.a.b"),
-            source(
-                &[("a.rego", "package"), ("b.rego", " a")],
-                json!({}),
-                "data.a.b",
-            ),
+            source(&[("a.rego", "package"), ("b.rego", " a")], json!({}), "data.a.b"),
             source(&[("a.regopackage", " a")], json!({}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": 1}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": "1"}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": [1]}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": [[1]]}), "data.a.b"),
-            source(
-                &[("a.rego", "package a")],
-                json!({"x": [1, []]}),
-                "data.a.b",
-            ),
+            source(&[("a.rego", "package a")], json!({"x": [1, []]}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": null}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": true}), "data.a.b"),
             source(&[("a.rego", "package a")], json!({"x": {}}), "data.a.b"),
-            source(
-                &[("a.rego", "package a")],
-                json!({"x": {"y": 1}}),
-                "data.a.b",
-            ),
-            source(
-                &[("a.rego", "package a")],
-                json!({"x": {}, "y": 1}),
-                "data.a.b",
-            ),
+            source(&[("a.rego", "package a")], json!({"x": {"y": 1}}), "data.a.b"),
+            source(&[("a.rego", "package a")], json!({"x": {}, "y": 1}), "data.a.b"),
         ];
         let digests: std::collections::BTreeSet<_> = all.iter().map(Source::digest).collect();
         assert_eq!(digests.len(), all.len());
@@ -177,11 +155,7 @@ mod tests {
 
     #[test]
     fn tests_and_the_order_of_keys_do_not_change_the_digest() {
-        let policy = source(
-            &[("a.rego", "package a")],
-            json!({"x": 1, "y": 2}),
-            "data.a.b",
-        );
+        let policy = source(&[("a.rego", "package a")], json!({"x": 1, "y": 2}), "data.a.b");
         let same = source(
             &[("a_test.rego", "package a_test"), ("a.rego", "package a")],
             json!({"y": 2, "x": 1}),

@@ -109,11 +109,7 @@ impl ser::Serializer for ToValue {
     }
 
     fn serialize_bytes(self, v: &[u8]) -> Result<Value, InvalidDocument> {
-        Ok(Value::from(
-            v.iter()
-                .map(|byte| Value::from(u64::from(*byte)))
-                .collect::<Vec<_>>(),
-        ))
+        Ok(Value::from(v.iter().map(|byte| Value::from(u64::from(*byte))).collect::<Vec<_>>()))
     }
 
     fn serialize_none(self) -> Result<Value, InvalidDocument> {
@@ -178,10 +174,7 @@ impl ser::Serializer for ToValue {
         variant: &'static str,
         len: usize,
     ) -> Result<Variant<Array>, InvalidDocument> {
-        Ok(Variant {
-            name: variant,
-            content: Array::new(Some(len)),
-        })
+        Ok(Variant { name: variant, content: Array::new(Some(len)) })
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Object, InvalidDocument> {
@@ -199,10 +192,7 @@ impl ser::Serializer for ToValue {
         variant: &'static str,
         _: usize,
     ) -> Result<Variant<Object>, InvalidDocument> {
-        Ok(Variant {
-            name: variant,
-            content: Object::default(),
-        })
+        Ok(Variant { name: variant, content: Object::default() })
     }
 }
 
@@ -416,9 +406,7 @@ mod tests {
                 Shape::Unit,
                 Shape::Newtype(7),
                 Shape::Tuple(1, -2),
-                Shape::Struct {
-                    inner_field: Some('x'),
-                },
+                Shape::Struct { inner_field: Some('x') },
             ],
             map: BTreeMap::from([("a".into(), vec![1, 2]), (String::new(), vec![])]),
             numbers: HashMap::from([(443, Wrapped("https".into()))]),
@@ -426,11 +414,7 @@ mod tests {
             flat: BTreeMap::from([("flat", false)]),
         };
         let json = serde_json::to_string(&document).unwrap();
-        assert_eq!(
-            to_value(&document).unwrap(),
-            Value::from_json_str(&json).unwrap(),
-            "{json}"
-        );
+        assert_eq!(to_value(&document).unwrap(), Value::from_json_str(&json).unwrap(), "{json}");
     }
 
     #[test]

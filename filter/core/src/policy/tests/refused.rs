@@ -1,0 +1,2 @@
+//! What policies are refused for, in the words that their authors read.
+
