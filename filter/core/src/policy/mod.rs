@@ -21,6 +21,7 @@ mod entrypoint;
 mod error;
 mod functions;
 mod hardened;
+mod kubelet_tls_proxy;
 mod limits;
 mod nesting;
 mod outcome;
@@ -42,6 +43,7 @@ use regorus::rvm::vm::{RegoVM, VmError};
 use regorus::{Engine, PolicyLengthConfig, Rc, Value};
 
 pub use self::error::PolicyError;
+pub use self::kubelet_tls_proxy::Adapter;
 pub use self::limits::Limits;
 pub use self::outcome::{Outcome, RuleId, Verdict};
 use self::rules::Rules;

@@ -1,2 +1,1 @@
 //! What policies are refused for, in the words that their authors read.
-
