@@ -1,6 +1,6 @@
 //! The answer to one request, and why.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::RuleId;
 
@@ -32,7 +32,7 @@ pub struct Denial {
 }
 
 /// Why a request was answered as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {

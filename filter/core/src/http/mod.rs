@@ -61,7 +61,7 @@ pub enum Malformed {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Input<'a> {
-    /// [`SCHEMA`].
+    /// `gatelet/http/v1`.
     pub schema: &'static str,
     /// The method.
     pub method: &'a str,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{CanonicalPath, Endpoint, Method, Request, UpgradeKind};
 use crate::peer::{Peer, PeerInput};
@@ -14,7 +14,7 @@ pub const SCHEMA: &str = "gatelet/v1";
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Input<'a> {
-    /// [`SCHEMA`].
+    /// `gatelet/v1`.
     pub schema: &'static str,
     /// The method.
     pub method: Method,
@@ -52,8 +52,9 @@ pub struct Authorization {
 }
 
 /// The node that the gate stands before.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Node {
     /// Its name, if the configuration gives one.
     pub name: Option<String>,

@@ -1,0 +1,116 @@
+//! The request corpus: requests as data, each with the decision it must get.
+//!
+//! One corpus drives the core, the filter's shell and real Envoy; the command counts instructions
+//! with it. The files are in `tests/cases`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    decision::Reason,
+    peer::{InvalidPeer, Peer, PeerProperties},
+};
+
+/// A file of cases, and the policy they are for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corpus {
+    /// What the file shows, in a sentence.
+    pub about: String,
+    /// The data of the policy, whose rules are those of `rego/kubelet`.
+    pub data: Map<String, Value>,
+    /// Callers by the names that cases give them, as RFC 2253 subjects; `null` has no certificate.
+    pub peers: BTreeMap<String, Option<String>>,
+    /// The cases.
+    pub cases: Vec<Case>,
+}
+
+/// A request and its decision.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it is about.
+    pub note: String,
+    /// Who asks: a name from [`Corpus::peers`].
+    pub peer: String,
+    /// The method.
+    pub method: String,
+    /// The request target, path and query.
+    pub target: String,
+    /// Further header lines.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The reason that the decision must have.
+    pub want: Reason,
+    /// The rule that it must name.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// The status with which Envoy answers by itself, before the filter sees the request.
+    #[serde(default)]
+    pub envoy: Option<u16>,
+}
+
+/// The certificate digest of callers in the corpus: real ones differ with every run.
+const SHA256: &[u8] = &[b'0'; 64];
+
+impl Corpus {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it is not of this form, or a case names a caller that the file doesn't.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let corpus: Self = serde_json::from_str(text)?;
+        let stranger = corpus.cases.iter().find(|case| !corpus.peers.contains_key(&case.peer));
+        match stranger {
+            Some(case) => Err(serde::de::Error::custom(format!(
+                "`{}`: peer `{}` is not among the file's peers",
+                case.note, case.peer
+            ))),
+            None => Ok(corpus),
+        }
+    }
+
+    /// The caller of a case, as Envoy's properties would have it.
+    ///
+    /// # Errors
+    /// When the subject can't be read.
+    pub fn peer(&self, case: &Case) -> Result<Peer, InvalidPeer> {
+        let subject = self.peers.get(&case.peer).and_then(Option::as_deref);
+        let properties = PeerProperties {
+            mtls: Some(if subject.is_some() { &[1] } else { &[0] }),
+            subject: subject.map(str::as_bytes),
+            sha256: subject.map(|_| SHA256),
+            ..PeerProperties::default()
+        };
+        Peer::from_properties(&properties, false)
+    }
+}
+
+impl Case {
+    /// The header lines that Envoy would hand over.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, Vec<u8>)> {
+        let pseudo = [
+            (":method", self.method.as_str()),
+            (":path", &self.target),
+            (":authority", "worker-1:10250"),
+        ];
+        let further = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        pseudo
+            .into_iter()
+            .chain(further)
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.as_bytes().to_vec()))
+            .collect()
+    }
+
+    /// Whether the request ends with its headers; an upgrade goes on.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        let goes_on = |name: &String| {
+            ["upgrade", "transfer-encoding"].iter().any(|other| name.eq_ignore_ascii_case(other))
+        };
+        !self.headers.iter().any(|(name, _)| goes_on(name))
+    }
+}
