@@ -124,7 +124,7 @@ fn comprehensions<'a>(expr: &'a Expr, found: &mut Vec<Comprehension<'a>>) {
 
 /// The variables that a query binds: those that occur in it other than under `not` or `every`.
 pub(super) fn bound(query: &Query) -> BTreeSet<&str> {
-    let mut names = declared(query);
+    let mut names = BTreeSet::new();
     for statement in &query.stmts {
         match &statement.literal {
             Literal::SomeIn { .. } | Literal::Expr { .. } => {

@@ -39,7 +39,8 @@ pub(super) fn check(rules: &Rules<'_>, entrypoint: &str) -> Result<(), PolicyErr
         .filter(|name| name.rsplit_once('.').map(|(package, _)| package) == package.as_deref())
         .map(String::as_str)
         .collect();
-    let help = match nearest(entrypoint, names.iter().map(String::as_str)) {
+    let as_long = names.iter().filter(|name| name.split('.').count() == path.len() + 1);
+    let help = match nearest(entrypoint, as_long.map(String::as_str)) {
         Some(similar) => format!("is `{similar}` meant?"),
         None if siblings.is_empty() => format!("the policy's rules are {}", list(&names)),
         None => format!("the rules there are {}", list(&siblings)),

@@ -17,7 +17,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use regorus::unstable::{Expr, Module};
+use regorus::unstable::Module;
 use regorus::{Engine, Value};
 
 use super::bindings::{Terms, bodies};

@@ -63,6 +63,7 @@ pub enum Builtins {
 #[derive(Debug)]
 pub struct Policy {
     vm: RefCell<RegoVM>,
+    limit: NonZeroUsize,
     digest: String,
     is_pure: bool,
 }
@@ -93,10 +94,12 @@ impl Policy {
             // The author knows the original: its error names the right column.
             Err(error) => return Err(load(engine, source).err().unwrap_or(error)),
         };
-        vm.set_max_instructions(limits.instructions.get());
+        let limit = limits.instructions;
+        vm.set_max_instructions(limit.get());
         vm.set_execution_timer_config(limits.timer());
         Ok(Self {
             vm: RefCell::new(vm),
+            limit,
             digest: source.digest(),
             is_pure: references::builtin_calls(&rules)
                 .iter()
@@ -123,6 +126,32 @@ impl Policy {
             Ok(value) => Outcome::read(&value),
             Err(failure) => failure,
         }
+    }
+
+    /// The instructions that an evaluation takes, or `None` if its limits stop it.
+    ///
+    /// Evaluates the input several times: this is for a tool, not for a request.
+    #[must_use]
+    pub fn instructions(&self, input: &Value) -> Option<usize> {
+        // The register VM doesn't tell; it is the smallest limit that suffices.
+        let suffices = |limit: usize| {
+            if let Ok(mut vm) = self.vm.try_borrow_mut() {
+                vm.set_max_instructions(limit);
+            }
+            !matches!(self.run(input.clone()), Err(Outcome::Budget))
+        };
+        let mut enough = self.limit.get();
+        let mut few = 0;
+        let is_within_limits = suffices(enough);
+        while is_within_limits && few + 1 < enough {
+            let middle = few + (enough - few) / 2;
+            if suffices(middle) {
+                enough = middle;
+            } else {
+                few = middle;
+            }
+        }
+        suffices(self.limit.get()).then_some(enough)
     }
 
     fn run(&self, input: Value) -> Result<Value, Outcome> {

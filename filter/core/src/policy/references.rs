@@ -10,7 +10,7 @@ use super::syntax::{self, place, static_path};
 use crate::diagnostic::Diagnostic;
 
 /// Rules that call rules. Each costs stack, of which a Wasm module has one megabyte.
-const MAX_CALLS: usize = 64;
+const MAX_CALLS: usize = 32;
 
 /// A rule that another one uses, and where.
 type Uses<'a> = BTreeMap<Path, &'a Span>;

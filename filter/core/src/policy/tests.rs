@@ -104,6 +104,21 @@ fn a_spent_budget_is_an_outcome_and_the_next_request_has_its_own() {
 }
 
 #[test]
+fn instructions_are_counted_up_to_the_limit() {
+    let rego = "out if {\n\tsome x in numbers.range(1, input.n)\n\tx == 0\n}";
+    let policy = policy(rego);
+    let count = |n: u64| policy.instructions(&Value::from(json!({"n": n})));
+    let (ten, twenty) = (count(10).unwrap(), count(20).unwrap());
+    assert!(ten > 10 && twenty > ten + 10, "{ten} {twenty}");
+    assert_eq!(count(100_000), None);
+    assert_eq!(count(10), Some(ten));
+    let exact = Limits { instructions: NonZeroUsize::new(ten).unwrap(), ..Limits::default() };
+    let policy = Policy::compile(&source(rego), Builtins::Standard, &exact).unwrap();
+    assert_eq!(policy.evaluate(Value::from(json!({"n": 10}))), Outcome::Undefined);
+    assert_eq!(policy.evaluate(Value::from(json!({"n": 11}))), Outcome::Budget);
+}
+
+#[test]
 fn nothing_of_one_request_is_left_for_the_next() {
     let policy = policy("out if _named\n\n_named if input.name == \"a\"");
     for (name, want) in [
