@@ -9,10 +9,11 @@
 //!
 //! No host, no I/O: everything about a request is decided here, and tested natively.
 
-// pub mod config;
+pub mod config;
+pub mod corpus;
 pub mod decision;
 pub mod diagnostic;
-// pub mod gate;
+pub mod gate;
 pub mod headers;
 pub mod http;
 pub mod kubelet;
@@ -21,8 +22,8 @@ pub mod peer;
 mod percent;
 pub mod policy;
 
-// pub use config::Config;
+pub use config::Config;
 pub use decision::{Decision, Denial, Permit, Reason};
-// pub use gate::{Answer, Call, Gate};
+pub use gate::{Answer, Call, Gate};
 pub use headers::Headers;
 pub use peer::Peer;

@@ -62,6 +62,12 @@ test_what_no_preset_knows_stays_denied if {
 	}
 }
 
+test_closed_takes_back_what_other_presets_allow if {
+	authz.decision == _not_granted with input as _logs
+		with data.kubelet.peers as [_entry(["logs"]), _entry(["closed"])]
+		with data.kubelet.logs.namespaces as ["*"]
+}
+
 test_of_two_grants_the_first_by_name_is_the_rule if {
 	authz.decision == {"allow": true, "rule": "a"} with authz.allow as {"b", "a"}
 }
@@ -75,6 +81,7 @@ _logs := _request("containerLogs")
 _port_forward := {"namespaces": ["default"], "pods": ["web-0"], "port_forward": true}
 
 _request(endpoint) := {
+	"method": "GET",
 	"endpoint": endpoint,
 	"namespace": "default",
 	"pod": "web-0",

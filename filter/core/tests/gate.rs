@@ -1,0 +1,231 @@
+//! The gate as a whole: what it says of a request, and what it writes down.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+use chrono::DateTime;
+use gatelet_core::{
+    Call, Config, Decision, Gate, Headers, Peer, Reason,
+    peer::{InvalidPeer, PeerProperties},
+    policy::Builtins,
+};
+use serde_json::{Value, json};
+
+const APISERVER: &str = "CN=kube-apiserver-kubelet-client,O=kubeadm:cluster-admins";
+const SPDY: &[(&str, &str)] = &[
+    ("upgrade", "SPDY/3.1"),
+    ("connection", "Upgrade"),
+    ("x-stream-protocol-version", "v4.channel.k8s.io"),
+];
+const WEBSOCKET: &[(&str, &str)] = &[
+    ("upgrade", "websocket"),
+    ("connection", "Upgrade"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-protocol", "v4.channel.k8s.io"),
+];
+
+fn gate(config: Value) -> Gate {
+    let config = Config::from_json(config.to_string().as_bytes()).unwrap();
+    Gate::new(config, Builtins::Standard).unwrap()
+}
+
+fn peer(subject: &str, uri_san: &str) -> Result<Peer, InvalidPeer> {
+    let properties = PeerProperties {
+        mtls: Some(&[1]),
+        subject: Some(subject.as_bytes()),
+        uri_san: Some(uri_san.as_bytes()),
+        sha256: Some(&[b'0'; 64]),
+        ..PeerProperties::default()
+    };
+    Peer::from_properties(&properties, false)
+}
+
+/// The reason, and the line of the log.
+fn ask(
+    gate: &Gate,
+    peer: &Result<Peer, InvalidPeer>,
+    method: &str,
+    target: &str,
+    lines: &[(&str, &str)],
+) -> (Reason, Value) {
+    let lines: Vec<_> = [(":method", method), (":path", target), (":authority", "worker-1")]
+        .iter()
+        .chain(lines)
+        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    let headers = Headers::new(&lines);
+    let end_of_stream = !headers.has("upgrade");
+    let call = Call { headers, end_of_stream, peer, decision_id: "a-b-c" };
+    let answer = gate.decide(&call, || DateTime::UNIX_EPOCH);
+    let forwards = matches!(answer.decision, Decision::Allow(_));
+    assert_eq!(forwards, matches!(answer.reason, Reason::Allowed | Reason::WouldDeny));
+    (answer.reason, serde_json::from_str(&answer.record).unwrap())
+}
+
+/// What its README has, in words of our own.
+const KUBELET_TLS_PROXY: &str = r#"
+package kubelet.policy
+
+import rego.v1
+
+deny if {
+	input.method == "POST"
+	startswith(input.path, "/exec")
+}
+
+deny if {
+	input.method == "POST"
+	startswith(input.path, "/portForward")
+}
+
+deny if {
+	input.method == "POST"
+	startswith(input.path, "/attach")
+}
+"#;
+
+#[test]
+fn an_unchanged_policy_of_kubelet_tls_proxy_denies_what_it_means() {
+    let gate = gate(json!({
+        "policy": {"modules": {"policy.rego": KUBELET_TLS_PROXY}, "adapter": "kubelet-tls-proxy"},
+        "peers": [{"common_name": "kube-apiserver-kubelet-client", "organization": "kubeadm:cluster-admins"}],
+    }));
+    let apiserver = peer(APISERVER, "");
+    for (method, target, lines, want) in [
+        ("GET", "/containerLogs/default/web-0/app", &[][..], Reason::Allowed),
+        ("GET", "/pods", &[], Reason::Allowed),
+        ("GET", "/metrics/cadvisor", &[], Reason::Allowed),
+        ("GET", "/stats/summary", &[], Reason::Allowed),
+        ("GET", "/healthz", &[], Reason::Allowed),
+        ("POST", "/exec/default/web-0/app?command=id", SPDY, Reason::Denied),
+        // It has never heard of WebSockets, nor of what its own HTTP client follows.
+        ("GET", "/exec/default/web-0/app?command=id", WEBSOCKET, Reason::Denied),
+        ("GET", "/attach/default/web-0/app?output=1", WEBSOCKET, Reason::Denied),
+        ("GET", "/portForward/default/web-0?port=80", WEBSOCKET, Reason::Denied),
+        ("POST", "//exec/default/web-0/app?command=id", SPDY, Reason::Malformed),
+        ("POST", "/run/default/web-0/app?cmd=id", &[], Reason::Denied),
+        ("POST", "/checkpoint/default/web-0/app", &[], Reason::Denied),
+        ("GET", "/runningpods/", &[], Reason::Denied),
+        ("GET", "/logs/", &[], Reason::Denied),
+        ("GET", "/configz", &[], Reason::Denied),
+        ("GET", "/flagz", &[], Reason::Denied),
+        ("GET", "/statusz", &[], Reason::Denied),
+        ("GET", "/debug/pprof/heap", &[], Reason::Denied),
+    ] {
+        assert_eq!(ask(&gate, &apiserver, method, target, lines).0, want, "{method} {target}");
+    }
+    let scheduler = peer("CN=system:kube-scheduler", "");
+    assert_eq!(ask(&gate, &scheduler, "GET", "/healthz", &[]).0, Reason::Denied);
+    assert_eq!(ask(&gate, &Ok(Peer::default()), "GET", "/healthz", &[]).0, Reason::Denied);
+}
+
+#[test]
+fn peers_of_the_configuration_hold_whatever_the_policy_says() {
+    let config = |peers: Value| {
+        gate(json!({
+            "policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}},
+            "peers": peers,
+        }))
+    };
+    let pin = json!({"common_name": "kube-apiserver-kubelet-client", "organization": "kubeadm:cluster-admins"});
+    let pods = |gate: &Gate, subject| ask(gate, &peer(subject, ""), "GET", "/pods", &[]);
+    assert_eq!(pods(&config(json!([pin])), APISERVER).0, Reason::Allowed);
+    let (reason, record) = pods(&config(json!([pin])), "CN=system:kube-scheduler");
+    assert_eq!(reason, Reason::Denied);
+    assert_eq!(record["message"], "the caller is not one of the configured peers");
+    assert_eq!(pods(&config(json!([])), APISERVER).0, Reason::Denied);
+}
+
+#[test]
+fn what_a_policy_can_say_wrong_is_a_denial_with_its_reason() {
+    let looping = "package kubelet.authz\n\ndecision if count([1 | some x in numbers.range(1, 300); some y in numbers.range(1, 300); x != y]) > 0";
+    for (rego, want) in [
+        ("package kubelet.authz\n\ndecision := true", Reason::Allowed),
+        ("package kubelet.authz\n\ndecision := false", Reason::Denied),
+        ("package kubelet.authz\n\ndecision if input.method == \"POST\"", Reason::Undefined),
+        ("package kubelet.authz\n\ndecision := \"yes\"", Reason::NotBoolean),
+        (
+            "package kubelet.authz\n\ndecision := {\"allow\": true, \"obligations\": []}",
+            Reason::UnknownKey,
+        ),
+        (looping, Reason::Budget),
+    ] {
+        let gate = gate(json!({"policy": {"modules": {"a.rego": rego}}}));
+        let (reason, record) = ask(&gate, &peer(APISERVER, ""), "GET", "/pods", &[]);
+        assert_eq!(reason, want, "{rego}");
+        assert_eq!(record["result"], want == Reason::Allowed, "{rego}");
+    }
+}
+
+#[test]
+fn the_record_has_the_shape_of_opa_s_decision_log() {
+    let gate = gate(json!({
+        "policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := {\"allow\": true, \"rule\": \"all\", \"reason\": \"why not\"}"}},
+        "node": {"name": "worker-1"},
+        "log": {"labels": {"cluster": "a"}},
+    }));
+    let lines = [SPDY, &[("authorization", "Bearer secret")]].concat();
+    let target = "/exec/default/web-0/app?command=id&env=TOKEN%3Dsecret";
+    let (_, record) = ask(&gate, &peer(APISERVER, ""), "POST", target, &lines);
+    assert_eq!(record["decision_id"], "a-b-c");
+    assert_eq!(record["timestamp"], "1970-01-01T00:00:00.000000000Z");
+    assert_eq!(record["path"], "kubelet/authz/decision");
+    assert_eq!(record["result"], true);
+    assert_eq!(record["reason"], "allowed");
+    assert_eq!(record["rule"], "all");
+    assert_eq!(record["message"], "why not");
+    assert_eq!(record["policy_sha256"], gate.digest());
+    assert_eq!(record["labels"], json!({"cluster": "a"}));
+    assert_eq!(record["metrics"]["timer_rego_query_eval_ns"], 0);
+    assert_eq!(record["input"]["exec"]["env"], json!({"TOKEN": "**"}));
+    assert_eq!(record["masked"], json!(["/exec/env", "/query/env"]));
+    assert!(!record.to_string().contains("secret"), "{record}");
+}
+
+#[test]
+fn a_request_without_reading_is_logged_as_it_came() {
+    let gate = gate(
+        json!({"policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}}}),
+    );
+    let (reason, record) = ask(&gate, &peer(APISERVER, ""), "GET", "/pods/../exec", &[]);
+    assert_eq!(reason, Reason::Malformed);
+    assert_eq!(record["input"]["path"], "/pods/../exec");
+    assert_eq!(record["input"]["peer"]["common_name"], "kube-apiserver-kubelet-client");
+    assert_eq!(record["message"], "an empty or dot segment in the path");
+    let long = format!("/{}", "a".repeat(60_000));
+    let (_, record) = ask(&gate, &peer(APISERVER, ""), "GET", &long, &[]);
+    assert!(record["input"]["path"].as_str().unwrap().len() <= 1024);
+}
+
+#[test]
+fn profile_http_decides_by_method_path_and_peer() {
+    let rego = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../rego/http/authz/authz.rego"
+    ));
+    let gate = gate(json!({
+        "profile": "http",
+        "policy": {
+            "modules": {"authz.rego": rego.unwrap()},
+            "data": {"http": {"peers": [{
+                "name": "web-reads-catalogue",
+                "uri_san": "spiffe://cluster.local/ns/shop/sa/web",
+                "methods": ["GET"],
+                "under": ["api", "catalogue"],
+            }]}},
+        },
+    }));
+    let web = peer("", "spiffe://cluster.local/ns/shop/sa/web");
+    let (reason, record) = ask(&gate, &web, "GET", "/api/catalogue/1?page=2&x;y=%41", &[]);
+    assert_eq!(reason, Reason::Malformed, "{record}");
+    let (reason, record) = ask(&gate, &web, "GET", "/api/catalogue/1?page=2", &[]);
+    assert_eq!((reason, &record["rule"]), (Reason::Allowed, &json!("web-reads-catalogue")));
+    assert_eq!(record["path"], "http/authz/decision");
+    assert_eq!(record["input"]["schema"], "gatelet/http/v1");
+    for (method, target) in [("POST", "/api/catalogue/1"), ("GET", "/api"), ("GET", "/admin")] {
+        assert_eq!(ask(&gate, &web, method, target, &[]).0, Reason::Denied, "{method} {target}");
+    }
+    assert_eq!(ask(&gate, &web, "GET", "/api/catalogue/%2e%2e/admin", &[]).0, Reason::Malformed);
+    let other = peer("", "spiffe://cluster.local/ns/shop/sa/batch");
+    assert_eq!(ask(&gate, &other, "GET", "/api/catalogue/1", &[]).0, Reason::Denied);
+}
