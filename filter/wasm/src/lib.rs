@@ -1,1 +1,22 @@
 //! The filter: proxy-wasm callbacks around `gatelet_core`.
+//!
+//! ```text
+//! root.rs   on_configure: a policy, or nothing at all
+//! http.rs   one request: read, decide, answer or forward
+//! host.rs   the calls to Envoy, bytes only; the one file that names them
+//! ```
+
+#![expect(missing_docs, reason = "the SDK's macro makes a public function")]
+
+#[cfg(test)]
+mod fake;
+mod host;
+mod http;
+mod metrics;
+mod peers;
+mod root;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(root::Root::default()));
+}}

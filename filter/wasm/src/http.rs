@@ -1,0 +1,99 @@
+//! One request: read it, decide, and forward it or answer it.
+
+use std::rc::Rc;
+
+use chrono::{DateTime, Utc};
+use gatelet_core::{Answer, Call, Decision, Denial, Headers, Permit};
+use proxy_wasm::{
+    traits::{Context, HttpContext},
+    types::{Action, Status},
+};
+
+use crate::{host::Host, root::Shared};
+
+/// The context of one request.
+pub(crate) struct Http<H> {
+    host: H,
+    shared: Option<Rc<Shared>>,
+}
+
+impl<H: Host> Context for Http<H> {}
+
+impl<H: Host> HttpContext for Http<H> {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        let Some(shared) = &self.shared else {
+            return self.answer(&Denial { status: 500, body: "No policy".to_owned() });
+        };
+        match self.decide(shared, end_of_stream).and_then(|permit| self.forward(permit)) {
+            Ok(action) => action,
+            Err(Stop::Denied(denial)) => self.answer(&denial),
+            Err(Stop::Failed(what, status)) => {
+                log::error!("{what}: {status:?}");
+                shared.metrics.failed(&self.host);
+                self.answer(&Denial { status: 500, body: "Internal error".to_owned() })
+            }
+        }
+    }
+}
+
+/// Why a request is not forwarded.
+enum Stop {
+    Denied(Denial),
+    Failed(&'static str, Status),
+}
+
+impl<H: Host> Http<H> {
+    pub(crate) fn new(host: H, shared: Option<Rc<Shared>>) -> Self {
+        Self { host, shared }
+    }
+
+    fn decide(&self, shared: &Shared, end_of_stream: bool) -> Result<Permit, Stop> {
+        let Shared { gate, metrics, peers } = shared;
+        let host = &self.host;
+        let lines = host.request_headers().map_err(|e| Stop::Failed("reading the headers", e))?;
+        let peer = peers.of_connection(host, gate.config().vouches_for_source_address());
+        let call = Call {
+            headers: Headers::new(&lines),
+            end_of_stream,
+            peer: &peer,
+            decision_id: &uuid::Uuid::new_v4().to_string(),
+        };
+        let Answer { decision, reason, endpoint, evaluation, record } =
+            gate.decide(&call, || self.now());
+        // A decision that is not on record is not carried out.
+        host.set_record(&record).map_err(|e| Stop::Failed("recording the decision", e))?;
+        if metrics.decided(host, endpoint, reason, evaluation).is_err() {
+            metrics.failed(host);
+        }
+        match decision {
+            Decision::Allow(permit) => Ok(permit),
+            Decision::Deny(denial) => Err(Stop::Denied(denial)),
+        }
+    }
+
+    /// The one way on, and it takes the proof.
+    fn forward(&self, permit: Permit) -> Result<Action, Stop> {
+        for name in permit.into_removed_headers() {
+            self.host
+                .remove_request_header(&name)
+                .map_err(|e| Stop::Failed("removing a credential", e))?;
+        }
+        Ok(Action::Continue)
+    }
+
+    /// Answers, and lets nothing through even if the answer can't be sent.
+    fn answer(&self, denial: &Denial) -> Action {
+        if let Err(status) = self.host.reply(denial.status, &denial.body) {
+            log::error!("sending the answer: {status:?}");
+        }
+        Action::Pause
+    }
+
+    /// The time of day. Without a clock it is late: a dry run is over then.
+    fn now(&self) -> DateTime<Utc> {
+        self.host.now().map_or(DateTime::<Utc>::MAX_UTC, DateTime::<Utc>::from)
+    }
+}
+
+#[cfg(test)]
+mod tests;

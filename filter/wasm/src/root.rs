@@ -1,0 +1,88 @@
+//! The root context: a configuration is taken whole, or refused with all that is wrong with it.
+
+use std::rc::Rc;
+
+use gatelet_core::{Config, Gate, config::Mode, policy::Builtins};
+use proxy_wasm::{
+    traits::{Context, HttpContext, RootContext},
+    types::ContextType,
+};
+
+use crate::{
+    host::{Envoy, Host},
+    http::Http,
+    metrics::{Metrics, Update},
+    peers::Peers,
+};
+
+/// What the requests of one configuration share. It goes with its configuration: nothing here is
+/// global, as Envoy keeps old and new side by side in one VM while it switches.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) gate: Gate,
+    pub(crate) metrics: Metrics,
+    pub(crate) peers: Peers,
+}
+
+/// The filter's root context.
+#[derive(Debug, Default)]
+pub(crate) struct Root {
+    shared: Option<Rc<Shared>>,
+}
+
+#[cfg(feature = "full-builtins")]
+const BUILTINS: Builtins = Builtins::Full;
+#[cfg(not(feature = "full-builtins"))]
+const BUILTINS: Builtins = Builtins::Standard;
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// `false` makes Envoy refuse the configuration: it does not start, or keeps the old one.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let configuration = self.get_plugin_configuration().unwrap_or_default();
+        match configure(&Envoy, &configuration) {
+            Ok(shared) => {
+                self.shared = Some(Rc::new(shared));
+                true
+            }
+            Err(message) => {
+                log::error!("{message}");
+                false
+            }
+        }
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Http::new(Envoy, self.shared.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+/// Reads a configuration and compiles its policy.
+fn configure(host: &impl Host, configuration: &[u8]) -> Result<Shared, String> {
+    let metrics = Metrics::default();
+    let gate = Config::from_json(configuration)
+        .map_err(|error| error.to_string())
+        .and_then(|config| Gate::new(config, BUILTINS).map_err(|error| error.to_string()));
+    let update = if gate.is_ok() { Update::Accepted } else { Update::Rejected };
+    if metrics.updated(host, update, configuration).is_err() {
+        metrics.failed(host);
+    }
+    let gate = gate?;
+    announce(&gate);
+    Ok(Shared { gate, metrics, peers: Peers::default() })
+}
+
+fn announce(gate: &Gate) {
+    let digest = gate.digest();
+    match &gate.config().mode {
+        Mode::Enforce => log::info!("policy {digest} is in force"),
+        Mode::DryRun { until } => log::warn!(
+            "DRY RUN until {until}: what policy {digest} denies is forwarded all the same"
+        ),
+    }
+}
