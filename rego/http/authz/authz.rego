@@ -10,7 +10,7 @@ package http.authz
 # entrypoint: true
 default decision := {"allow": false, "reason": "no peer entry allows it"}
 
-decision := {"allow": true, "rule": min(allow)} if count(allow) > 0
+decision := {"allow": true, "rule": min(allow)} if allow != set()
 
 # METADATA
 # description: The names of all entries that cover the request.

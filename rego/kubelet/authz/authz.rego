@@ -1,14 +1,11 @@
 # METADATA
 # title: Kubelet API authorization
 # description: |
-#   Allows what the presets of the calling peer allow, and nothing else. Grants are a set:
-#   presets combine without conflict, and the grant that allowed a request gives the rule its name.
+#   Allows what the presets of the calling peer allow, and nothing else. Grants are a set: presets
+#   combine without conflict, and the grant that allowed a request gives the rule its name.
 package kubelet.authz
 
-import data.kubelet.authz.peers
-import data.kubelet.authz.presets.logs
-import data.kubelet.authz.presets.observe
-import data.kubelet.authz.presets.operate
+# Rules are named by their full path: of an imported package, regorus evaluates every rule.
 
 # METADATA
 # description: The answer to one request. `reason` is for the log, callers never see it.
@@ -16,24 +13,25 @@ import data.kubelet.authz.presets.operate
 default decision := {"allow": false, "reason": "the peer is not pinned"}
 
 decision := {"allow": true, "rule": min(allow)} if {
-	count(allow) > 0
+	allow != set()
+	data.kubelet.authz.presets.closed.applies == false
 } else := {"allow": false, "reason": "no preset of the peer allows it"} if {
-	count(peers.presets) > 0
+	data.kubelet.authz.peers.presets != set()
 }
 
 # METADATA
 # description: The names of all grants that cover the request.
-allow contains grant if {
-	"observe" in peers.presets
-	some grant in observe.allow
+allow contains "observe" if {
+	"observe" in data.kubelet.authz.peers.presets
+	data.kubelet.authz.presets.observe.allow
+}
+
+allow contains "logs" if {
+	"logs" in data.kubelet.authz.peers.presets
+	data.kubelet.authz.presets.logs.allow
 }
 
 allow contains grant if {
-	"logs" in peers.presets
-	some grant in logs.allow
-}
-
-allow contains grant if {
-	"operate" in peers.presets
-	some grant in operate.allow
+	"operate" in data.kubelet.authz.peers.presets
+	some grant in data.kubelet.authz.presets.operate.allow
 }

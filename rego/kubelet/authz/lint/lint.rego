@@ -30,7 +30,7 @@ findings contains finding if {
 	some i, entry in _peers
 	"certificate_sha256" in object.keys(entry)
 	not _is_digest(entry.certificate_sha256)
-	finding := sprintf("`data.kubelet.peers[%d].certificate_sha256` is no SHA-256, so the entry pins nobody", [i])
+	finding := sprintf("`data.kubelet.peers[%d].certificate_sha256` is not 64 lower-case hex digits: it pins nobody", [i])
 }
 
 findings contains finding if {
@@ -82,7 +82,7 @@ findings contains finding if {
 findings contains finding if {
 	is_array(_denied_certificates)
 	some i, digest in _denied_certificates
-	not _is_digest(digest)
+	not _is_digest(lower(replace(digest, ":", "")))
 	finding := sprintf("`data.kubelet.denied_certificates[%d]` is no SHA-256, so the policy denies everybody", [i])
 }
 
@@ -106,7 +106,6 @@ default _denied_certificates := []
 _denied_certificates := data.kubelet.denied_certificates
 
 _is_digest(text) if {
-	digits := lower(replace(text, ":", ""))
-	count(digits) == 64
-	trim(digits, "0123456789abcdef") == ""
+	count(text) == 64
+	trim(text, "0123456789abcdef") == ""
 }

@@ -13,7 +13,7 @@ test_sound_data_has_no_findings if {
 		"certificate_sha256": _digest,
 		"presets": ["closed", "logs", "observe", "operate"],
 	})]
-		with data.kubelet.denied_certificates as [_digest]
+		with data.kubelet.denied_certificates as [_digest, upper(_digest)]
 		with data.kubelet.logs.namespaces as ["*"]
 		with data.kubelet.operate as [object.union(_operate, {
 			"pod_prefixes": ["web-"],
@@ -46,7 +46,7 @@ test_a_misspelt_key_is_a_finding if {
 
 test_a_digest_that_is_none_is_a_finding if {
 	findings := {
-		"`data.kubelet.peers[0].certificate_sha256` is no SHA-256, so the entry pins nobody",
+		"`data.kubelet.peers[0].certificate_sha256` is not 64 lower-case hex digits: it pins nobody",
 		"`data.kubelet.denied_certificates[0]` is no SHA-256, so the policy denies everybody",
 	}
 	every digest in ["", null, substring(_digest, 1, 63), concat("", [substring(_digest, 1, 63), "g"])] {

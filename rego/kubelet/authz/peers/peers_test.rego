@@ -70,38 +70,35 @@ test_null_pins_a_certificate_that_names_no_organization if {
 		with data.kubelet.peers as [object.union(_pin, {"organization": null})]
 }
 
-test_null_does_not_pin_a_certificate_that_names_one if {
-	peers.presets == set() with input.peer as _apiserver
-		with data.kubelet.peers as [object.union(_pin, {"organization": null})]
-}
-
-test_a_required_digest_matches_in_either_spelling if {
-	every digest in [_digest, upper(_digest), _digest_with_colons] {
-		peers.presets == {"logs", "observe"} with input.peer as _apiserver
-			with data.kubelet.peers as [object.union(_pin, {"certificate_sha256": digest})]
+test_null_pins_nobody_else if {
+	every peer in [_apiserver, object.remove(_apiserver, ["organizations"])] {
+		peers.presets == set() with input.peer as peer
+			with data.kubelet.peers as [object.union(_pin, {"organization": null})]
 	}
 }
 
+test_a_required_digest_pins_that_certificate if {
+	peers.presets == {"logs", "observe"} with input.peer as _apiserver
+		with data.kubelet.peers as [object.union(_pin, {"certificate_sha256": _digest})]
+}
+
 test_another_digest_is_nobody if {
-	every digest in [_other_digest, "", null, substring(_digest, 0, 62)] {
+	every digest in [_other_digest, "", null, substring(_digest, 0, 62), _digest_with_colons] {
 		peers.presets == set() with input.peer as _apiserver
 			with data.kubelet.peers as [object.union(_pin, {"certificate_sha256": digest})]
 	}
 }
 
 test_an_entry_with_a_misspelt_key_pins_nobody if {
-	peers.presets == set() with input.peer as _apiserver
-		with data.kubelet.peers as [object.union(_pin, {"certificate_sha265": _other_digest})]
+	every digest in [{}, {"certificate_sha256": _digest}] {
+		peers.presets == set() with input.peer as _apiserver
+			with data.kubelet.peers as [object.union_n([_pin, digest, {"certificate_sha265": _other_digest}])]
+	}
 }
 
 test_a_peer_of_two_entries_gets_the_presets_of_both if {
 	peers.presets == {"logs", "observe", "operate"} with input.peer as _apiserver
 		with data.kubelet.peers as [_pin, object.union(_pin, {"organization": "ops", "presets": ["operate"]})]
-}
-
-test_closed_takes_back_every_preset if {
-	peers.presets == set() with input.peer as _apiserver
-		with data.kubelet.peers as [_pin, object.union(_pin, {"presets": ["closed"]})]
 }
 
 test_a_denied_digest_shuts_out_a_pinned_peer_in_either_spelling if {

@@ -6,5 +6,7 @@
 package kubelet.authz.presets.closed
 
 # METADATA
-# description: Whether these presets stay in force, because `closed` isn't among them.
-spares(presets) if count({"closed"} & presets) == 0
+# description: Whether the calling peer is shut out.
+default applies := false
+
+applies if "closed" in data.kubelet.authz.peers.presets

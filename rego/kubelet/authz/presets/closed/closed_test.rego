@@ -1,15 +1,16 @@
 package kubelet.authz.presets.closed_test
 
+import data.kubelet.authz.peers
 import data.kubelet.authz.presets.closed
 
-test_presets_without_closed_stay_in_force if {
+test_other_presets_leave_the_peer_in if {
 	every presets in [set(), {"logs"}, {"observe", "Closed"}] {
-		closed.spares(presets)
+		closed.applies == false with peers.presets as presets
 	}
 }
 
-test_closed_leaves_nothing_in_force if {
+test_closed_shuts_the_peer_out_whatever_else_it_has if {
 	every presets in [{"closed"}, {"closed", "logs"}] {
-		not closed.spares(presets)
+		closed.applies == true with peers.presets as presets
 	}
 }
