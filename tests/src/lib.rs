@@ -2,6 +2,11 @@
 
 pub mod channel;
 pub mod client;
+pub mod command;
 pub mod deadline;
+pub mod demo;
+pub mod envoy;
+pub mod gate;
 pub mod kubelet;
+pub mod policy;
 pub mod tls;

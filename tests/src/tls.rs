@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use gatelet_certs::Pair;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -30,6 +31,12 @@ impl Identity {
     fn parse(&self) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
         let key = PrivateKeyDer::from_pem_slice(&self.key).context("private key")?;
         Ok((certificates(&self.certificate)?, key))
+    }
+}
+
+impl From<Pair> for Identity {
+    fn from(pair: Pair) -> Self {
+        Self { certificate: pair.certificate.into_bytes(), key: pair.key.into_bytes() }
     }
 }
 

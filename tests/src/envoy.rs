@@ -1,0 +1,128 @@
+//! A real Envoy: started by the shipped script, gone with its guard.
+
+mod admin;
+mod decisions;
+mod shipped;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, bail};
+
+pub use self::admin::Admin;
+use self::admin::eventually;
+pub use self::decisions::DecisionLog;
+pub use self::shipped::Shipped;
+
+/// A running Envoy.
+///
+/// Dropping it kills it and prints what it logged, for the report of a failed test. [`Envoy::stop`]
+/// is the quiet way.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Killed,
+    admin: Admin,
+    log: PathBuf,
+}
+
+impl Envoy {
+    /// Runs `command`, which has to become an Envoy whose admin interface is `admin.sock` in
+    /// `folder`, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it ends instead, or doesn't serve in time; the error has its log.
+    pub async fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+        let log = folder.join("envoy.log");
+        let output = File::create(&log).with_context(|| log.display().to_string())?;
+        command.current_dir(folder).env("ENVOY_BIN", binary()?);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let process = Killed(command.spawn().with_context(|| format!("{command:?}"))?);
+        let mut envoy = Self { process, admin: Admin::new(folder.join("admin.sock")), log };
+        envoy.serving().await?;
+        Ok(envoy)
+    }
+
+    /// Its admin interface.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// What it and its filters logged.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn log(&self) -> anyhow::Result<String> {
+        fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When it hasn't in time.
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        eventually("Envoy to end", async || Ok(self.process.0.try_wait()?)).await
+    }
+
+    /// Kills it without printing its log.
+    pub fn stop(mut self) {
+        self.log = PathBuf::new();
+    }
+
+    async fn serving(&mut self) -> anyhow::Result<()> {
+        eventually("Envoy to serve", async || {
+            if let Some(status) = self.process.0.try_wait()? {
+                let log = self.log()?;
+                self.log = PathBuf::new();
+                bail!("Envoy ended with {status}:\n{log}");
+            }
+            // Until it listens on the socket, there is no answer at all.
+            Ok(self.admin.get("/ready").await.ok().filter(|state| state.trim() == "LIVE"))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        if let Ok(log) = fs::read_to_string(&self.log) {
+            eprintln!("--- Envoy's log\n{log}---");
+        }
+    }
+}
+
+/// The Envoy to use: `ENVOY_BIN`, or the one that `make tools` fetches.
+///
+/// # Errors
+/// When it isn't there.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    let binary = match std::env::var_os("ENVOY_BIN") {
+        Some(binary) => binary.into(),
+        None => project().join(".tools/bin/envoy"),
+    };
+    anyhow::ensure!(binary.exists(), "no Envoy at {}: run `make tools`", binary.display());
+    Ok(binary)
+}
+
+/// The root of the project.
+pub fn project() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A child that can't outlive its guard.
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ended = self.0.kill();
+        let _status = self.0.wait();
+    }
+}

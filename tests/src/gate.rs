@@ -1,0 +1,257 @@
+//! The gate of a node: the shipped Envoy with the filter, in front of a kubelet.
+//!
+//! ```text
+//! cluster ──certificates──▶ Gate ◀── policy
+//! Dialer  ──mutual TLS────▶ Gate ──mutual TLS──▶ kubelet
+//! ```
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use gatelet_certs::{Ca, Cluster, Options as ClusterOptions, Pair, Persona, publish};
+use serde_json::Value;
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::client::Dialer;
+use crate::envoy::{Admin, DecisionLog, Envoy, Shipped, project};
+use crate::kubelet;
+use crate::tls::Identity;
+
+/// The node that the gate stands on.
+pub const NODE: &str = "worker-1";
+
+/// Creates the CAs of a cluster that has [`NODE`].
+///
+/// # Errors
+/// When a key can't be generated.
+pub fn cluster() -> anyhow::Result<Cluster> {
+    Ok(Cluster::new(ClusterOptions::new(NODE.parse()?), SystemTime::now())?)
+}
+
+/// Whose certificates the kubelet behind the gate has and trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Those of the gate's own CA.
+    Owned,
+    /// Those of the cluster's CA.
+    Hardened,
+}
+
+impl Profile {
+    /// What a stand-in kubelet of this profile is started with.
+    ///
+    /// # Errors
+    /// When its certificate can't be issued.
+    pub fn kubelet(self, cluster: &Cluster, directory: &Path) -> anyhow::Result<kubelet::Options> {
+        let (serving, ca) = match self {
+            Self::Owned => (Persona::KubeletServingOwned, Ca::Gate),
+            Self::Hardened => (Persona::KubeletServingHardened, Ca::Cluster),
+        };
+        let ca = cluster.authority(ca).certificate().as_bytes().to_vec();
+        Ok(kubelet::Options::new(cluster.issue(serving)?.into(), ca, directory.to_owned()))
+    }
+
+    fn client(self) -> Persona {
+        match self {
+            Self::Owned => Persona::GateClientOwned,
+            Self::Hardened => Persona::GateClientHardened,
+        }
+    }
+}
+
+/// How to run a [`Gate`].
+pub struct Options<'a> {
+    /// Who signs the gate's certificates.
+    pub cluster: &'a Cluster,
+    /// Where the kubelet is.
+    pub kubelet: SocketAddr,
+    /// What the kubelet trusts.
+    pub profile: Profile,
+    /// The extension-config file with the policy, as `gatelet render` makes it.
+    pub policy: &'a str,
+    /// Changes the shipped configuration where a test can't do without.
+    pub change: fn(&mut Value),
+}
+
+impl<'a> Options<'a> {
+    /// In front of a kubelet of profile owned.
+    pub fn new(cluster: &'a Cluster, kubelet: SocketAddr, policy: &'a str) -> Self {
+        Self { cluster, kubelet, profile: Profile::Owned, policy, change: |_| {} }
+    }
+}
+
+/// What became of a new policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// It decides from now on.
+    Applied,
+    /// The old one stays.
+    Rejected,
+}
+
+/// A running gate. Dropping it stops it.
+#[derive(Debug)]
+pub struct Gate {
+    envoy: Envoy,
+    address: SocketAddr,
+    monitoring: SocketAddr,
+    decisions: DecisionLog,
+    cluster_ca: Vec<u8>,
+    /// Last: Envoy is gone before its folder is.
+    folder: TempDir,
+}
+
+impl Gate {
+    /// Starts it as the shipped script does, on ports that the system picks, and waits until it serves.
+    ///
+    /// # Errors
+    /// When the script or Envoy refuses; the error has their log.
+    pub async fn start(options: Options<'_>) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("gatelet-").tempdir()?;
+        prepare(folder.path(), &options)?;
+        let envoy = Envoy::start(command(), folder.path()).await?;
+        let listeners = envoy.admin().listeners().await?;
+        let address = |name: &str| {
+            listeners.get(name).copied().with_context(|| format!("no listener {name}"))
+        };
+        Ok(Self {
+            address: address("kubelet")?,
+            monitoring: address("monitoring")?,
+            decisions: DecisionLog::new(folder.path().join("decisions.log")),
+            cluster_ca: options.cluster.authority(Ca::Cluster).certificate().as_bytes().to_vec(),
+            envoy,
+            folder,
+        })
+    }
+
+    /// Where callers find it.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Calls it with this certificate, or with none.
+    ///
+    /// # Errors
+    /// When the certificate is unreadable.
+    pub fn dialer(&self, caller: Option<&Identity>) -> anyhow::Result<Dialer> {
+        Dialer::new(self.address, NODE, &self.cluster_ca, caller)
+    }
+
+    /// Calls the listener for metrics and readiness.
+    ///
+    /// # Errors
+    /// When the certificate is unreadable.
+    pub fn monitoring(&self, caller: Option<&Identity>) -> anyhow::Result<Dialer> {
+        Dialer::new(self.monitoring, NODE, &self.cluster_ca, caller)
+    }
+
+    /// Its decision log.
+    pub fn decisions(&self) -> &DecisionLog {
+        &self.decisions
+    }
+
+    /// Envoy's admin interface.
+    pub fn admin(&self) -> &Admin {
+        self.envoy.admin()
+    }
+
+    /// Envoy itself.
+    pub fn envoy(&mut self) -> &mut Envoy {
+        &mut self.envoy
+    }
+
+    /// The folder in which it runs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Moves a new extension-config file into its place, and waits until Envoy has judged it.
+    ///
+    /// # Errors
+    /// When Envoy doesn't notice.
+    pub async fn update_policy(&self, policy: &str) -> anyhow::Result<Update> {
+        const STATS: &str = "extension_config_discovery.http_filter.gatelet";
+        let [success, rejected] =
+            ["success", "rejected"].map(|end| format!("{STATS}.update_{end}"));
+        let applied = self.admin().stat(&success).await?;
+        let refused = self.admin().stat(&rejected).await?;
+        install(self.folder(), policy)?;
+        tokio::select! {
+            changed = self.admin().wait_for_stat(&success, |count| count > applied) => {
+                changed.map(|_| Update::Applied)
+            }
+            changed = self.admin().wait_for_stat(&rejected, |count| count > refused) => {
+                changed.map(|_| Update::Rejected)
+            }
+        }
+    }
+
+    /// Gives it a new serving pair, as a rotation does.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn rotate_serving(&self, pair: &Pair) -> anyhow::Result<()> {
+        Ok(publish(&self.folder().join("certs/serving"), pair)?)
+    }
+
+    /// Stops it at once, without a word about it.
+    pub fn stop(self) {
+        self.envoy.stop();
+    }
+}
+
+/// The shipped start script, with everything that it needs to know.
+fn command() -> Command {
+    let mut command = Command::new(shipped("start"));
+    command.args(["--config", "shipped.json", "--address", "127.0.0.1", "--node", NODE]);
+    command
+}
+
+/// Lays out the folder in which the script is to run.
+fn prepare(folder: &Path, options: &Options<'_>) -> anyhow::Result<()> {
+    let mut configuration = Shipped::read(&shipped("envoy.yaml"))?;
+    configuration.listen_on_free_ports()?;
+    configuration.move_endpoint("kubelet", options.kubelet)?;
+    (options.change)(configuration.as_json());
+    configuration.write(&folder.join("shipped.json"))?;
+    publish(&folder.join("certs/serving"), &options.cluster.issue(Persona::GateServing)?)?;
+    publish(&folder.join("certs/kubelet"), &options.cluster.issue(options.profile.client())?)?;
+    symlink(shipped("sds"), folder.join("sds"))?;
+    symlink(module()?, folder.join("gatelet.wasm"))?;
+    fs::create_dir(folder.join("policy"))?;
+    install(folder, options.policy)
+}
+
+/// Puts a policy where Envoy looks for it, in one move.
+fn install(folder: &Path, policy: &str) -> anyhow::Result<()> {
+    let folder = folder.join("policy");
+    let file = NamedTempFile::new_in(&folder)?;
+    fs::write(file.path(), policy)?;
+    file.persist(folder.join("gatelet.json"))?;
+    Ok(())
+}
+
+fn shipped(name: &str) -> PathBuf {
+    // Absolute: it is used from another folder.
+    project().join("envoy/kubelet").join(name)
+}
+
+/// The filter: `GATELET_WASM`, or the one that `make wasm` builds.
+fn module() -> anyhow::Result<PathBuf> {
+    let module = match std::env::var_os("GATELET_WASM") {
+        Some(module) => module.into(),
+        // Beside the folder of the profile, whose deps/ has this program.
+        None => std::env::current_exe()?
+            .ancestors()
+            .map(|folder| folder.join("gatelet.wasm"))
+            .find(|module| module.exists())
+            .context("no gatelet.wasm: run `make wasm`")?,
+    };
+    anyhow::ensure!(module.exists(), "no filter at {}: run `make wasm`", module.display());
+    Ok(module)
+}
