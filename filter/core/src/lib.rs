@@ -13,6 +13,7 @@ pub mod config;
 pub mod corpus;
 pub mod decision;
 pub mod diagnostic;
+pub mod extension_config;
 pub mod gate;
 pub mod headers;
 pub mod http;
