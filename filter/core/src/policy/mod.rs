@@ -223,16 +223,20 @@ fn load(mut engine: Engine, source: &Source) -> Result<RegoVM, PolicyError> {
 /// regorus' message in the form of all others.
 fn diagnostic(error: &dyn Display, source: &Source) -> Diagnostic {
     let text = describe(error);
-    let message = text
-        .lines()
-        .find_map(|line| line.split_once("error: "))
-        .map_or(text.trim(), |(_, message)| message.trim_end_matches('.'));
+    // Errors nest; the last one is the cause, and its place stands before it.
+    let (mut message, mut at) = (text.trim(), None);
+    let mut location = None;
+    for line in text.lines() {
+        if let Some(found) = line.strip_prefix("--> ") {
+            location = Some(found);
+        } else if let Some((_, cause)) = line.rsplit_once("error: ")
+            && !cause.trim().is_empty()
+        {
+            (message, at) = (cause.trim_end_matches('.'), location);
+        }
+    }
     let mut diagnostic = Diagnostic::new(message);
-    diagnostic.places = text
-        .lines()
-        .find_map(|line| place(line.strip_prefix("--> ")?, source))
-        .into_iter()
-        .collect();
+    diagnostic.places = at.and_then(|at| place(at, source)).into_iter().collect();
     let limits = [
         ("column width", "policy_columns"),
         ("file size", "policy_bytes"),

@@ -178,6 +178,9 @@ fn unsupported_rego_is_refused_with_a_way_out() {
         ),
         ("out if -input.a == 1", "unary - can only be used with numeric literals"),
         ("out if walk(input, [_, 1])", "unknown function `walk`"),
+        ("out if nowhere == 1", "use of undefined variable `nowhere` is unsafe"),
+        ("out if count([x | some y in [1]]) == 0", "Undefined variable: 'x'"),
+        ("out if {\n\tevery x y in [1] {\n\t\ttrue\n\t}\n}", "expecting `in` keyword"),
     ] {
         let message = message(&source(rego), Builtins::Standard);
         assert!(message.starts_with(want), "{rego}\n{message}");
