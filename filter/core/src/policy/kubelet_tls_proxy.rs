@@ -231,6 +231,10 @@ mod tests {
     /// As kubelet-tls-proxy's documentation has one: interactive access is denied.
     const SAMPLE: &str = include_str!("tests/kubelet_tls_proxy.rego");
 
+    fn limits() -> Limits {
+        Limits { time: std::time::Duration::from_secs(60), ..Limits::default() }
+    }
+
     fn adapter(rego: &str) -> Result<Adapter, PolicyError> {
         with_data(rego, serde_json::json!({}))
     }
@@ -241,7 +245,7 @@ mod tests {
             data: data.as_object().unwrap().clone(),
             entrypoint: String::new(),
         };
-        Adapter::compile(&source, Builtins::Standard, &Limits::default())
+        Adapter::compile(&source, Builtins::Standard, &limits())
     }
 
     fn package(rules: &str) -> String {
@@ -324,7 +328,7 @@ mod tests {
                 entrypoint: Adapter::ENTRYPOINT.to_owned(),
             },
             Builtins::Standard,
-            &Limits::default(),
+            &limits(),
         );
         let misled = Adapter { policy: harmless.unwrap(), ..adapter };
         assert!(!allows(&misled, "POST", path));

@@ -40,6 +40,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::vm::{RegoVM, VmError};
+use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, PolicyLengthConfig, Rc, Value};
 
 pub use self::error::PolicyError;
@@ -63,7 +64,7 @@ pub enum Builtins {
 #[derive(Debug)]
 pub struct Policy {
     vm: RefCell<RegoVM>,
-    limit: NonZeroUsize,
+    limits: Limits,
     digest: String,
     is_pure: bool,
 }
@@ -94,12 +95,11 @@ impl Policy {
             // The author knows the original: its error names the right column.
             Err(error) => return Err(load(engine, source).err().unwrap_or(error)),
         };
-        let limit = limits.instructions;
-        vm.set_max_instructions(limit.get());
+        vm.set_max_instructions(limits.instructions.get());
         vm.set_execution_timer_config(limits.timer());
         Ok(Self {
             vm: RefCell::new(vm),
-            limit,
+            limits: limits.clone(),
             digest: source.digest(),
             is_pure: references::builtin_calls(&rules)
                 .iter()
@@ -128,30 +128,34 @@ impl Policy {
         }
     }
 
-    /// The instructions that an evaluation takes, or `None` if its limits stop it.
+    /// The instructions that an evaluation takes, or `None` if they are more than the limit.
     ///
-    /// Evaluates the input several times: this is for a tool, not for a request.
+    /// Evaluates the input several times, without a limit of time: this is for a tool.
     #[must_use]
     pub fn instructions(&self, input: &Value) -> Option<usize> {
+        let limit = self.limits.instructions.get();
         // The register VM doesn't tell; it is the smallest limit that suffices.
-        let suffices = |limit: usize| {
-            if let Ok(mut vm) = self.vm.try_borrow_mut() {
-                vm.set_max_instructions(limit);
-            }
+        let suffices = |limit| {
+            self.set_limits(limit, None);
             !matches!(self.run(input.clone()), Err(Outcome::Budget))
         };
-        let mut enough = self.limit.get();
-        let mut few = 0;
-        let is_within_limits = suffices(enough);
-        while is_within_limits && few + 1 < enough {
-            let middle = few + (enough - few) / 2;
-            if suffices(middle) {
-                enough = middle;
-            } else {
-                few = middle;
+        let found = suffices(limit).then(|| {
+            let (mut few, mut enough) = (0, limit);
+            while few + 1 < enough {
+                let middle = few + (enough - few) / 2;
+                *(if suffices(middle) { &mut enough } else { &mut few }) = middle;
             }
+            enough
+        });
+        self.set_limits(limit, self.limits.timer());
+        found
+    }
+
+    fn set_limits(&self, instructions: usize, timer: Option<ExecutionTimerConfig>) {
+        if let Ok(mut vm) = self.vm.try_borrow_mut() {
+            vm.set_max_instructions(instructions);
+            vm.set_execution_timer_config(timer);
         }
-        suffices(self.limit.get()).then_some(enough)
     }
 
     fn run(&self, input: Value) -> Result<Value, Outcome> {

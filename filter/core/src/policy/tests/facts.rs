@@ -6,7 +6,7 @@ use super::*;
 /// What the register VM gives without checks and rewriting.
 fn unguarded(rego: &str) -> serde_json::Value {
     let source = source(rego);
-    let engine = parse(&source, &Limits::default()).unwrap();
+    let engine = parse(&source, &limits()).unwrap();
     let mut vm = load(engine, &source).unwrap_or_else(|error| panic!("{rego}\n{error}"));
     vm.set_input(input());
     match vm.execute_entry_point_by_index(0) {
