@@ -30,12 +30,19 @@ findings contains finding if {
 	some i, entry in _peers
 	"certificate_sha256" in object.keys(entry)
 	not _is_digest(entry.certificate_sha256)
-	finding := sprintf("`data.kubelet.peers[%d].certificate_sha256` is not 64 lower-case hex digits: it pins nobody", [i])
+	finding := sprintf("`data.kubelet.peers[%d].certificate_sha256` is no SHA-256, so the entry pins nobody", [i])
 }
 
 findings contains finding if {
 	some i, entry in _peers
-	some preset in entry.presets
+	"presets" in object.keys(entry)
+	not is_array(entry.presets)
+	finding := sprintf("`data.kubelet.peers[%d].presets` is no list, so the entry grants nothing", [i])
+}
+
+findings contains finding if {
+	some i, entry in _peers
+	some preset in _listed_by(entry)
 	not preset in _presets
 	known := concat(", ", sort(_presets))
 	finding := sprintf("`data.kubelet.peers[%d]` names the preset `%v`; there are %s", [i, preset, known])
@@ -82,7 +89,7 @@ findings contains finding if {
 findings contains finding if {
 	is_array(_denied_certificates)
 	some i, digest in _denied_certificates
-	not _is_digest(lower(replace(digest, ":", "")))
+	not _is_digest(digest)
 	finding := sprintf("`data.kubelet.denied_certificates[%d]` is no SHA-256, so the policy denies everybody", [i])
 }
 
@@ -90,8 +97,10 @@ _presets := {"closed", "logs", "observe", "operate"}
 
 _listed contains preset if {
 	some entry in _peers
-	some preset in entry.presets
+	some preset in _listed_by(entry)
 }
+
+_listed_by(entry) := entry.presets if is_array(entry.presets)
 
 default _peers := []
 
@@ -106,6 +115,7 @@ default _denied_certificates := []
 _denied_certificates := data.kubelet.denied_certificates
 
 _is_digest(text) if {
-	count(text) == 64
-	trim(text, "0123456789abcdef") == ""
+	digits := lower(replace(text, ":", ""))
+	count(digits) == 64
+	trim(digits, "0123456789abcdef") == ""
 }

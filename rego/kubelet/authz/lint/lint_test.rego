@@ -46,7 +46,7 @@ test_a_misspelt_key_is_a_finding if {
 
 test_a_digest_that_is_none_is_a_finding if {
 	findings := {
-		"`data.kubelet.peers[0].certificate_sha256` is not 64 lower-case hex digits: it pins nobody",
+		"`data.kubelet.peers[0].certificate_sha256` is no SHA-256, so the entry pins nobody",
 		"`data.kubelet.denied_certificates[0]` is no SHA-256, so the policy denies everybody",
 	}
 	every digest in ["", null, substring(_digest, 1, 63), concat("", [substring(_digest, 1, 63), "g"])] {
@@ -58,6 +58,13 @@ test_a_digest_that_is_none_is_a_finding if {
 test_denied_certificates_that_are_no_list_are_a_finding if {
 	finding := "`data.kubelet.denied_certificates` is no list, so the policy denies everybody"
 	lint.findings == {finding} with data.kubelet.peers as [_pin] with data.kubelet.denied_certificates as _digest
+}
+
+test_presets_that_are_no_list_are_a_finding if {
+	finding := "`data.kubelet.peers[0].presets` is no list, so the entry grants nothing"
+	every presets in ["logs", null, {"logs": true}] {
+		lint.findings == {finding} with data.kubelet.peers as [_pin_with(presets)]
+	}
 }
 
 test_an_unknown_preset_is_a_finding if {
@@ -90,5 +97,7 @@ test_a_prefix_without_dash_is_a_finding if {
 	entry := object.union(_operate, {"pod_prefixes": ["web", "db-"]})
 	lint.findings == {finding} with data.kubelet.peers as [_pin] with data.kubelet.operate as [entry]
 }
+
+_pin_with(presets) := object.union(object.remove(_pin, ["presets"]), {"presets": presets})
 
 _nobody := "`data.kubelet.peers` pins nobody, so the policy denies everybody; rego/examples shows how to"

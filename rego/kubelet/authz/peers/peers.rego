@@ -19,12 +19,12 @@ presets contains preset if {
 }
 
 # An entry has three keys, or four with a digest. Any other key is a misspelt condition: an entry
-# that would pin less than its author meant pins nobody.
+# that would pin less than its author meant pins nobody. Digests may have openssl's `AB:12:…`.
 _pins_only_that(entry) if count(entry) == 3
 
 _pins_only_that(entry) if {
 	count(entry) == 4
-	entry.certificate_sha256 == input.peer.certificate_sha256
+	lower(replace(entry.certificate_sha256, ":", "")) == input.peer.certificate_sha256
 }
 
 # Since May 2026 kubeadm's certificate names no organization; `null` pins exactly that.
@@ -40,8 +40,8 @@ _denied_certificates := data.kubelet.denied_certificates
 
 _presents_no_denied_certificate if _denied_certificates == []
 
-# One text instead of a loop, for long lists. In it a digest is `ab12…`, also when the list has
-# openssl's `AB:12:…`; one of another length might be the caller's, so it denies everybody.
+# One text instead of a loop, for long lists. A digest of another length might be the caller's, so it
+# denies everybody.
 _presents_no_denied_certificate if {
 	text := lower(replace(concat(" ", _denied_certificates), ":", ""))
 	count(text) == (count(_denied_certificates) * 65) - 1

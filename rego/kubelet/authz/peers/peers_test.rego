@@ -77,13 +77,15 @@ test_null_pins_nobody_else if {
 	}
 }
 
-test_a_required_digest_pins_that_certificate if {
-	peers.presets == {"logs", "observe"} with input.peer as _apiserver
-		with data.kubelet.peers as [object.union(_pin, {"certificate_sha256": _digest})]
+test_a_required_digest_pins_that_certificate_in_either_spelling if {
+	every digest in [_digest, upper(_digest), _digest_with_colons] {
+		peers.presets == {"logs", "observe"} with input.peer as _apiserver
+			with data.kubelet.peers as [object.union(_pin, {"certificate_sha256": digest})]
+	}
 }
 
 test_another_digest_is_nobody if {
-	every digest in [_other_digest, "", null, substring(_digest, 0, 62), _digest_with_colons] {
+	every digest in [_other_digest, "", null, substring(_digest, 0, 62)] {
 		peers.presets == set() with input.peer as _apiserver
 			with data.kubelet.peers as [object.union(_pin, {"certificate_sha256": digest})]
 	}
