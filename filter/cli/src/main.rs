@@ -1,3 +1,37 @@
-//! The command `gatelet`.
+//! The command `gatelet`: policies of the gate, rendered, checked and tested on the filter's own core.
 
-fn main() {}
+mod folder;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Policies for the gate in front of a kubelet.
+///
+/// Exit codes: 0 all is well; 1 a policy, its data or its tests are not; 2 the command line is not.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Render(render::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Render(arguments) => render::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The sources of an error, each once, in one line.
+            eprintln!("gatelet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
