@@ -202,8 +202,12 @@ struct Received {
 impl Received {
     /// Takes one message; false at the end of the session.
     async fn more(&mut self, stream: &mut SplitStream<WebSocket>) -> anyhow::Result<bool> {
-        let Some(message) = stream.next().await else { return Ok(false) };
-        match split(message?) {
+        let Some(message) = stream.next().await.transpose()? else { return Ok(false) };
+        // After the close nothing comes; a proxy may take its time to end the connection.
+        if message.is_close() {
+            return Ok(false);
+        }
+        match split(message) {
             Some((STDOUT, data)) => self.stdout.extend(data),
             Some((STDERR, data)) => self.stderr.extend(data),
             Some((ERROR, data)) => self.status = Some(serde_json::from_slice(&data)?),

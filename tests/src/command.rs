@@ -1,0 +1,31 @@
+//! The command `gatelet`, as the tests and the demo run it.
+
+use std::{ffi::OsStr, path::PathBuf, process::Command};
+
+use anyhow::{Context as _, ensure};
+
+/// The command that cargo built beside this program.
+///
+/// # Errors
+/// When it isn't built.
+pub fn gatelet() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    program
+        .ancestors()
+        .map(|folder| folder.join("gatelet"))
+        .find(|file| file.is_file())
+        .context("no command `gatelet`: run `cargo build --package gatelet-cli`")
+}
+
+/// What `gatelet render` makes of these arguments: an extension-config file.
+///
+/// # Errors
+/// What the command says.
+pub fn render(arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<String> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gatelet.json");
+    let run =
+        Command::new(gatelet()?).arg("render").args(arguments).arg("-o").arg(&file).output()?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    Ok(std::fs::read_to_string(file)?)
+}

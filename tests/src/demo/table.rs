@@ -1,0 +1,57 @@
+//! The demo's table, for a person.
+
+use std::fmt;
+
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, presets::UTF8_FULL_CONDENSED};
+
+use super::Row;
+
+/// What became of each request. Its text is a table.
+#[derive(Clone, Debug)]
+pub struct Table(pub(super) Vec<Row>);
+
+impl Table {
+    /// The rows.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = comfy_table::Table::new();
+        table
+            .load_preset(UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        let bold = |title: &str| Cell::new(title).add_attribute(Attribute::Bold);
+        table.set_header(["who", "request", "answer", "rule or reason", "ms"].map(bold));
+        for Row { who, request, answer, rule, time, as_promised } in &self.0 {
+            let color = match (as_promised, answer.get(..1)) {
+                (false, _) => Color::Magenta,
+                (true, Some("4")) => Color::Red,
+                (true, _) => Color::Green,
+            };
+            let answer = shorten(answer);
+            let answer = if *as_promised { answer } else { format!("UNEXPECTED {answer}") };
+            let time = format!("{:.1}", time.as_secs_f64() * 1000.0);
+            table.add_row([
+                Cell::new(who),
+                Cell::new(request),
+                Cell::new(answer).fg(color),
+                Cell::new(rule),
+                Cell::new(time),
+            ]);
+        }
+        table.fmt(to)
+    }
+}
+
+/// An answer may be a whole page of metrics; its beginning tells enough.
+fn shorten(answer: &str) -> String {
+    const LONGEST: usize = 40;
+    if answer.chars().count() <= LONGEST {
+        return answer.to_owned();
+    }
+    answer.chars().take(LONGEST - 1).chain(['…']).collect()
+}
