@@ -95,7 +95,7 @@ impl Adapter {
                 Err(failure) => return failure,
             }
         }
-        Outcome::Allowed(Verdict { rule, reason: None })
+        Outcome::Allowed(Verdict::default())
     }
 
     /// Whether the policy denies one reading. A failure is a denial.
@@ -277,10 +277,10 @@ mod tests {
         let path = "/exec/default/web-0/app";
         let rule = RuleId::parse("kubelet.policy.deny");
         let reason = Some("denied as POST /exec/default/web-0/app".to_owned());
-        let denied = Outcome::Denied(Verdict { rule: rule.clone(), reason });
+        let denied = Outcome::Denied(Verdict { rule, reason });
         assert_eq!(adapter.evaluate(&[("GET", path), ("POST", path)]), denied);
         assert_eq!(adapter.evaluate(&[("POST", path), ("GET", path)]), denied);
-        let allowed = Outcome::Allowed(Verdict { rule, reason: None });
+        let allowed = Outcome::Allowed(Verdict::default());
         assert_eq!(adapter.evaluate(&[("GET", path), ("GET", "/pods")]), allowed);
         assert!(matches!(adapter.evaluate(&[]), Outcome::Denied(_)));
     }
