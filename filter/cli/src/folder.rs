@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use gatelet_core::config::unique;
 use serde_json::{Map, Value};
 use walkdir::{DirEntry, WalkDir};
 
@@ -30,7 +31,11 @@ impl Folder {
         };
         let files = WalkDir::new(folder).follow_links(true).sort_by_file_name();
         for entry in files.into_iter().filter_entry(visible) {
-            let entry = entry.context("cannot read the folder")?;
+            let entry = match entry {
+                // A link to a folder above has nothing new.
+                Err(error) if error.loop_ancestor().is_some() => continue,
+                entry => entry.context("cannot read the folder")?,
+            };
             if entry.file_type().is_file() {
                 read.take(folder, entry.path())?;
             }
@@ -82,7 +87,7 @@ impl Folder {
             place = next;
         }
         merge(place, data).map_err(|key| {
-            anyhow::anyhow!("{}: `{key}` is in other data too\nhelp: say it once", file.display())
+            anyhow!("{}: `{key}` is in other data too\nhelp: say it once", file.display())
         })
     }
 }
@@ -108,7 +113,9 @@ fn object(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let text = text(file)?;
     let name = file.display();
     let value: Value = match file.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => serde_json::from_str(&text).with_context(|| name.to_string())?,
+        Some("json") => unique::check(&text)
+            .and_then(|()| serde_json::from_str(&text))
+            .with_context(|| name.to_string())?,
         Some("yaml" | "yml") => serde_saphyr::from_str(&text).with_context(|| name.to_string())?,
         _ => bail!("{name} is neither .json nor .yaml"),
     };

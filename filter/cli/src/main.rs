@@ -1,7 +1,12 @@
 //! The command `gatelet`: policies of the gate, rendered, checked and tested on the filter's own core.
 
+mod check;
+mod findings;
 mod folder;
+mod instructions;
+mod policy;
 mod render;
+mod test;
 
 use std::process::ExitCode;
 
@@ -20,18 +25,19 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Render(render::Arguments),
+    Check(check::Arguments),
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Render(arguments) => render::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The sources of an error, each once, in one line.
-            eprintln!("gatelet: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        // The sources of an error, each once, in one line.
+        eprintln!("gatelet: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -4,7 +4,7 @@
 //! repeated field is an error, as a typo in a limit or a pin would otherwise go unnoticed.
 
 mod pin;
-mod unique;
+pub mod unique;
 
 use std::{
     collections::BTreeMap,

@@ -8,7 +8,10 @@ use serde::{
 };
 
 /// Refuses a text in which an object has a key twice: readers disagree on which one counts.
-pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
+///
+/// # Errors
+/// When there is such a key, or the text is not JSON.
+pub fn check(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<Unique>(text).map(|Unique| ())
 }
 

@@ -1,0 +1,67 @@
+//! `gatelet check`: what the filter would say of a policy.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context as _, bail};
+use gatelet_core::{Config, Gate, config::PolicyConfig, extension_config};
+use serde_json::Value;
+
+use crate::{findings, instructions, policy::PolicyArguments};
+
+/// Compiles a policy as the filter would, and warns of what is probably not meant
+///
+/// POLICY is a folder, or a file that `gatelet render` made. A warning is, for example, that the
+/// list of peers pins nobody. It prints the policy's SHA-256.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    policy: PolicyArguments,
+    /// Also evaluate the requests in this folder, and tell the most instructions that one takes.
+    /// The data is that of the requests if the policy has none
+    #[arg(long, value_name = "FOLDER")]
+    corpus: Option<PathBuf>,
+}
+
+/// Checks, and prints the policy's SHA-256.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { policy, corpus } = arguments;
+    let path = &policy.files.folder;
+    let config = if path.is_file() { rendered(policy)? } else { policy.written()?.try_into()? };
+    let gate = Gate::new(config, policy.builtins())?;
+    let mut has_data = true;
+    if let Some(corpus) = corpus {
+        let PolicyConfig::Rego(source) = &gate.config().policy else {
+            bail!("an adapter has no instructions to count\nhelp: leave out `--corpus`");
+        };
+        has_data = !source.data.is_empty();
+        let most = instructions::most(source, policy.builtins(), gate.config(), corpus)?;
+        println!("{most}");
+        if most.is_half_of_the_limit() {
+            eprintln!("warning: that is half of what a decision may take, or more");
+        }
+    }
+    if has_data {
+        findings::warn(gate.config())?;
+    }
+    println!("{}  {}", gate.digest(), path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration in an extension-config file.
+fn rendered(policy: &PolicyArguments) -> anyhow::Result<Config> {
+    let file = &policy.files.folder;
+    let name = || file.display().to_string();
+    if !policy.is_only_files() {
+        bail!("{} is rendered already\nhelp: give these options to `gatelet render`", name());
+    }
+    let text = fs::read_to_string(file).with_context(name)?;
+    let value: Value = serde_json::from_str(&text).with_context(name)?;
+    let configuration = extension_config::configuration(&value).with_context(|| {
+        format!(
+            "{} has no configuration as text\n\
+             help: `gatelet render` makes such a file; a Struct in place of the StringValue can't be read",
+            name()
+        )
+    })?;
+    Config::from_json(configuration.as_bytes()).with_context(name)
+}

@@ -1,0 +1,39 @@
+//! What a policy says of its own data.
+
+use anyhow::Context as _;
+use gatelet_core::{Config, config::PolicyConfig, policy::Source};
+use regorus::{Engine, Value};
+
+/// Prints the sentences in `lint.findings`, if the policy has such a rule beside its entry point.
+pub(crate) fn warn(config: &Config) -> anyhow::Result<()> {
+    let PolicyConfig::Rego(source) = &config.policy else {
+        return Ok(());
+    };
+    for finding in findings(source)? {
+        eprintln!("warning: {finding}");
+    }
+    Ok(())
+}
+
+fn findings(source: &Source) -> anyhow::Result<Vec<String>> {
+    let Some((package, _)) = source.entrypoint.rsplit_once('.') else {
+        return Ok(Vec::new());
+    };
+    let package = format!("{package}.lint");
+    let rule = format!("{package}.findings");
+    let mut engine = Engine::new();
+    engine.set_strict_builtin_errors(false);
+    for (name, rego) in source.policy_modules() {
+        engine.add_policy(name.clone(), rego.clone())?;
+    }
+    if !engine.get_packages()?.contains(&package) {
+        return Ok(Vec::new());
+    }
+    engine.add_data(Value::from(serde_json::Value::Object(source.data.clone())))?;
+    let findings = engine.eval_rule(rule.clone()).with_context(|| rule.clone())?;
+    let findings = findings.as_set().with_context(|| rule.clone())?;
+    findings
+        .iter()
+        .map(|finding| Ok(finding.as_string().with_context(|| rule.clone())?.to_string()))
+        .collect()
+}

@@ -1,0 +1,192 @@
+//! The policy that a subcommand is about, and how the filter is to use it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use gatelet_core::{
+    config::{AdapterName, PeerPin, Profile, SourceAddress, Written, WrittenMode, WrittenPolicy},
+    policy::Builtins,
+};
+use serde_json::{Map, Value};
+
+use crate::folder::Folder;
+
+/// Where a policy is.
+#[derive(clap::Args)]
+pub(crate) struct Files {
+    /// The folder with the policy: `*.rego`, and `data.json` or `data.yaml` as OPA reads them
+    #[arg(value_name = "POLICY")]
+    pub(crate) folder: PathBuf,
+    /// Data for the policy, JSON or YAML; repeat it for more
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+}
+
+impl Files {
+    /// All of it, tests included.
+    pub(crate) fn read(&self) -> anyhow::Result<Folder> {
+        Folder::read(&self.folder, &self.data)
+    }
+}
+
+/// A policy, and how the filter is to use it.
+#[derive(clap::Args)]
+pub(crate) struct PolicyArguments {
+    #[command(flatten)]
+    pub(crate) files: Files,
+    /// Further settings of the filter, JSON or YAML: limits, log, denial, http
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// What kind of requests come
+    #[arg(long, value_name = "kubelet|http", value_parser = profile, default_value = "kubelet")]
+    profile: Profile,
+    /// The rule that decides [default: data.kubelet.authz.decision, or data.http.authz.decision]
+    #[arg(long, value_name = "RULE")]
+    entrypoint: Option<String>,
+    /// The policy is one of kubelet-tls-proxy, unchanged; `data.kubelet.peers` says who may call
+    #[arg(long, value_name = "kubelet-tls-proxy", value_parser = adapter)]
+    adapter: Option<AdapterName>,
+    /// The policy is for gatelet-full.wasm: regex, glob, semver and base64 too
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The node's name, for policies and the log
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// Let policies see the caller's address; Envoy has to have `use_remote_address: true`
+    #[arg(long)]
+    source_address: bool,
+    /// Only log what the policy denies, until this time (RFC 3339), for the callers in
+    /// `data.kubelet.peers`
+    #[arg(long, value_name = "TIME")]
+    dry_run_until: Option<String>,
+}
+
+impl PolicyArguments {
+    /// The filter's configuration.
+    pub(crate) fn written(&self) -> anyhow::Result<Written> {
+        let Folder { modules, data } = self.files.read()?;
+        let mut written = self.settings()?;
+        let modules = modules.into_iter().filter(|(name, _)| !name.ends_with("_test.rego"));
+        if let Some(until) = &self.dry_run_until {
+            written.mode = WrittenMode::DryRun;
+            written.dry_run_until = Some(until.clone());
+        }
+        let is_dry_run = written.mode == WrittenMode::DryRun;
+        if is_dry_run {
+            shut_out_nobody(&data)?;
+        }
+        if written.peers.is_none() && (is_dry_run || self.adapter.is_some()) {
+            written.peers = Some(pins(&data)?);
+        }
+        if self.source_address {
+            written.source_address = SourceAddress::Connection;
+        }
+        if self.node.is_some() {
+            written.node.name.clone_from(&self.node);
+        }
+        written.profile = self.profile;
+        written.policy = WrittenPolicy {
+            modules: modules.collect(),
+            data,
+            entrypoint: self.entrypoint.clone(),
+            adapter: self.adapter,
+            sha256: None,
+        };
+        Ok(written)
+    }
+
+    /// The builtin functions of the module that the policy is for.
+    pub(crate) fn builtins(&self) -> Builtins {
+        if self.full { Builtins::Full } else { Builtins::Standard }
+    }
+
+    /// Whether nothing was said that a rendered file has in it.
+    pub(crate) fn is_only_files(&self) -> bool {
+        let Self {
+            files,
+            settings,
+            profile,
+            entrypoint,
+            adapter,
+            full: _,
+            node,
+            source_address,
+            dry_run_until,
+        } = self;
+        files.data.is_empty()
+            && settings.is_none()
+            && *profile == Profile::default()
+            && entrypoint.is_none()
+            && adapter.is_none()
+            && node.is_none()
+            && !source_address
+            && dry_run_until.is_none()
+    }
+
+    fn settings(&self) -> anyhow::Result<Written> {
+        let Some(file) = &self.settings else {
+            return Ok(Written::default());
+        };
+        let name = || file.display().to_string();
+        let text = std::fs::read_to_string(file).with_context(name)?;
+        let written: Written = serde_saphyr::from_str(&text).with_context(name)?;
+        if written.policy != WrittenPolicy::default() {
+            bail!("{} has a `policy`; that comes from the folder", name());
+        }
+        Ok(written)
+    }
+}
+
+/// A dry run forwards what the policy denies: whom the data shuts out would get everything.
+fn shut_out_nobody(data: &Map<String, Value>) -> anyhow::Result<()> {
+    let list = |name| data.get("kubelet").and_then(|kubelet| kubelet.get(name)?.as_array());
+    ensure!(
+        list("denied_certificates").is_none_or(Vec::is_empty),
+        "a dry run would let in the callers in `data.kubelet.denied_certificates`\n\
+         help: enforce the policy, or pin the good certificates by `certificate_sha256` and empty the list"
+    );
+    let is_closed = |peer: &Value| match peer.get("presets").and_then(Value::as_array) {
+        Some(presets) => presets.is_empty() || presets.contains(&Value::from("closed")),
+        None => true,
+    };
+    match list("peers").and_then(|peers| peers.iter().position(is_closed)) {
+        Some(index) => bail!(
+            "a dry run would let in `data.kubelet.peers[{index}]`, which has no preset or `closed`\n\
+             help: remove the entry as long as the dry run lasts"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The callers that the data pins: the filter holds on to them whatever a policy says.
+fn pins(data: &Map<String, Value>) -> anyhow::Result<Vec<PeerPin>> {
+    let peers =
+        data.get("kubelet").and_then(|kubelet| kubelet.get("peers")).and_then(Value::as_array);
+    let Some(peers) = peers else {
+        bail!(
+            "`data.kubelet.peers` is missing\nhelp: list who may call; rego/examples shows how to"
+        );
+    };
+    let pin = |(index, peer): (usize, &Value)| {
+        let mut peer = peer.clone();
+        if let Some(fields) = peer.as_object_mut() {
+            // What a peer gets is for the policy.
+            fields.remove("presets");
+        }
+        serde_json::from_value(peer).with_context(|| format!("`data.kubelet.peers[{index}]`"))
+    };
+    peers.iter().enumerate().map(pin).collect()
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    named(name)
+}
+
+fn adapter(name: &str) -> Result<AdapterName, String> {
+    named(name)
+}
+
+/// Reads a name as the configuration does.
+fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(name.to_owned())).map_err(|error| error.to_string())
+}
