@@ -1,12 +1,12 @@
 //! `gatelet check`: what the filter would say of a policy.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 use gatelet_core::{Config, Gate, config::PolicyConfig, extension_config};
 use serde_json::Value;
 
-use crate::{findings, instructions, policy::PolicyArguments};
+use crate::{document, findings, instructions, policy::PolicyArguments};
 
 /// Compiles a policy as the filter would, and warns of what is probably not meant
 ///
@@ -54,12 +54,12 @@ fn rendered(policy: &PolicyArguments) -> anyhow::Result<Config> {
     if !policy.is_only_files() {
         bail!("{} is rendered already\nhelp: give these options to `gatelet render`", name());
     }
-    let text = fs::read_to_string(file).with_context(name)?;
-    let value: Value = serde_json::from_str(&text).with_context(name)?;
+    let value: Value = document::read(file)?;
     let configuration = extension_config::configuration(&value).with_context(|| {
         format!(
             "{} has no configuration as text\n\
-             help: `gatelet render` makes such a file; a Struct in place of the StringValue can't be read",
+             help: `gatelet render` makes such a file; its configuration is a google.protobuf.StringValue, \
+             as the filter can't read a Struct",
             name()
         )
     })?;

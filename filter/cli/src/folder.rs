@@ -1,11 +1,12 @@
 //! A policy as files: Rego in a folder, data in it and beside it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use gatelet_core::config::unique;
 use serde_json::{Map, Value};
 use walkdir::{DirEntry, WalkDir};
+
+use crate::document;
 
 /// What a folder has, and the data that was named beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,7 +24,7 @@ impl Folder {
     /// # Errors
     /// When there is no Rego, a file can't be read, or two files of data say different things.
     pub(crate) fn read(folder: &Path, further: &[impl AsRef<Path>]) -> anyhow::Result<Self> {
-        ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+        ensure!(folder.is_dir(), "there is no folder {}", folder.display());
         let mut read = Self::default();
         let visible = |entry: &DirEntry| {
             // Kubernetes keeps the versions of a mounted ConfigMap in hidden folders.
@@ -61,7 +62,7 @@ impl Folder {
         let steps: Vec<_> = name.split(std::path::MAIN_SEPARATOR).collect();
         match steps.split_last() {
             Some((last, _)) if last.ends_with(".rego") => {
-                self.modules.insert(steps.join("/"), text(file)?);
+                self.modules.insert(steps.join("/"), document::text(file)?);
                 Ok(())
             }
             Some((&("data.json" | "data.yaml" | "data.yml"), path)) => {
@@ -108,25 +109,12 @@ fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) -> Result<(), 
     Ok(())
 }
 
-/// A file of data, JSON or YAML, which has to be an object.
+/// A file of data, which has to be an object.
 fn object(file: &Path) -> anyhow::Result<Map<String, Value>> {
-    let text = text(file)?;
-    let name = file.display();
-    let value: Value = match file.extension().and_then(|extension| extension.to_str()) {
-        Some("json") => unique::check(&text)
-            .and_then(|()| serde_json::from_str(&text))
-            .with_context(|| name.to_string())?,
-        Some("yaml" | "yml") => serde_saphyr::from_str(&text).with_context(|| name.to_string())?,
-        _ => bail!("{name} is neither .json nor .yaml"),
-    };
-    match value {
+    match document::read(file)? {
         Value::Object(object) => Ok(object),
         // An empty file, or one with comments only.
         Value::Null => Ok(Map::new()),
-        _ => bail!("{name} is not an object at its top"),
+        _ => bail!("{} is not an object at its top", file.display()),
     }
-}
-
-fn text(file: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

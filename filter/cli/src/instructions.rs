@@ -1,6 +1,6 @@
 //! What decisions cost, counted over the request corpus.
 
-use std::{fmt, fs, num::NonZeroUsize, path::Path};
+use std::{fmt, num::NonZeroUsize, path::Path};
 
 use anyhow::{Context as _, bail, ensure};
 use gatelet_core::{
@@ -11,6 +11,8 @@ use gatelet_core::{
 };
 use regorus::Value;
 use walkdir::WalkDir;
+
+use crate::document;
 
 /// The dearest decision.
 pub(crate) struct Most {
@@ -35,8 +37,7 @@ pub(crate) fn most(
             continue;
         }
         let name = file.display();
-        let text = fs::read_to_string(&file).with_context(|| name.to_string())?;
-        let corpus = Corpus::parse(&text).with_context(|| name.to_string())?;
+        let corpus = Corpus::parse(&document::text(&file)?).with_context(|| name.to_string())?;
         let mut source = source.clone();
         if source.data.is_empty() {
             source.data.clone_from(&corpus.data);

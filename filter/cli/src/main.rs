@@ -1,6 +1,7 @@
 //! The command `gatelet`: policies of the gate, rendered, checked and tested on the filter's own core.
 
 mod check;
+mod document;
 mod findings;
 mod folder;
 mod instructions;

@@ -9,7 +9,7 @@ use gatelet_core::{
 };
 use serde_json::{Map, Value};
 
-use crate::folder::Folder;
+use crate::{document, folder::Folder};
 
 /// Where a policy is.
 #[derive(clap::Args)]
@@ -127,11 +127,9 @@ impl PolicyArguments {
         let Some(file) = &self.settings else {
             return Ok(Written::default());
         };
-        let name = || file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(name)?;
-        let written: Written = serde_saphyr::from_str(&text).with_context(name)?;
+        let written: Written = document::read(file)?;
         if written.policy != WrittenPolicy::default() {
-            bail!("{} has a `policy`; that comes from the folder", name());
+            bail!("{} has a `policy`; that comes from the folder", file.display());
         }
         Ok(written)
     }

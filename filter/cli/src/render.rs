@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use gatelet_core::{Config, Gate, extension_config::extension_config};
 
 use crate::{findings, policy::PolicyArguments};
@@ -47,6 +47,7 @@ fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    ensure!(folder.is_dir(), "there is no folder {}", folder.display());
     let mut new = tempfile::Builder::new()
         .prefix(".gatelet-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
