@@ -23,7 +23,7 @@ FEATURES_gatelet-full := --features full-builtins
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm lint test
+.PHONY: help tools wasm demo up down lint test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -31,6 +31,17 @@ help: ## list the targets
 tools: $(TOOLS)/installed ## fetch Envoy, Node and wasm-opt in the pinned versions into .tools
 
 wasm: $(MODULES) ## build the filter: target/gatelet.wasm and target/gatelet-full.wasm
+
+demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
+	cargo build --locked --workspace --bins
+	@$(TARGET)/debug/demo run --log $(TARGET)/decisions.log
+
+up: tools $(TARGET)/gatelet.wasm ## leave the demo's gate running, for curl
+	cargo build --locked --workspace --bins
+	@$(TARGET)/debug/demo up
+
+down: ## stop what `make up` started
+	@test ! -d .run || $(TARGET)/debug/demo down
 
 lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licences and sources
 	cargo fmt --all --check
@@ -50,7 +61,7 @@ $(TARGET)/%.cargo.wasm: FORCE
 
 # The features that rustc uses of its own accord; wasm-opt cannot see them in a stripped module.
 $(MODULES): $(TARGET)/%.wasm: $(TARGET)/%.cargo.wasm | tools
-	wasm-opt -Os --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext $< -o $@
+	wasm-opt -Oz --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext $< -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || \
 	  { echo "$@ has $$(stat -c %s $@) bytes, the limit is $(LIMIT_$*)" >&2; exit 1; }
 

@@ -4,17 +4,25 @@ use std::{ffi::OsStr, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
 
-/// The command that cargo built beside this program.
+/// The command `gatelet`.
+///
+/// # Errors
+/// As [`sibling`].
+pub fn gatelet() -> anyhow::Result<PathBuf> {
+    sibling("gatelet")
+}
+
+/// A program of this workspace: cargo builds it beside this one, or above the folder of a test.
 ///
 /// # Errors
 /// When it isn't built.
-pub fn gatelet() -> anyhow::Result<PathBuf> {
+pub fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     program
         .ancestors()
-        .map(|folder| folder.join("gatelet"))
+        .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .context("no command `gatelet`: run `cargo build --package gatelet-cli`")
+        .with_context(|| format!("`{name}` is not built: run `cargo build --workspace`"))
 }
 
 /// What `gatelet render` makes of these arguments: an extension-config file.

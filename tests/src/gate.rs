@@ -242,7 +242,7 @@ fn shipped(name: &str) -> PathBuf {
 }
 
 /// The filter: `GATELET_WASM`, or the one that `make wasm` builds.
-fn module() -> anyhow::Result<PathBuf> {
+pub(crate) fn module() -> anyhow::Result<PathBuf> {
     let module = match std::env::var_os("GATELET_WASM") {
         Some(module) => module.into(),
         // Beside the folder of the profile, whose deps/ has this program.

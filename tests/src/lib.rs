@@ -9,4 +9,5 @@ pub mod envoy;
 pub mod gate;
 pub mod kubelet;
 pub mod policy;
+pub mod standing;
 pub mod tls;

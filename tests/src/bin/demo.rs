@@ -1,41 +1,66 @@
-//! `make demo`: the gate at work, as a table.
+//! `make demo`, `make up` and `make down`: the gate at work.
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::Parser;
-use gatelet_tests::demo::Table;
+use clap::{Parser, Subcommand};
+use gatelet_tests::{demo, standing};
 
-/// Puts a kubelet behind a policy, sends what a cluster sends, and shows what was decided.
+/// Puts a stand-in kubelet behind the gate.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to leave the decision log.
-    #[arg(long, default_value = "decisions.log")]
-    log: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send what a cluster sends, show what was decided, and stop
+    Run {
+        /// Where to leave the decision log
+        #[arg(long, default_value = "decisions.log")]
+        log: PathBuf,
+    },
+    /// Leave it running
+    Up {
+        /// Where it keeps what it needs
+        #[arg(long, default_value = ".run")]
+        folder: PathBuf,
+    },
+    /// Stop it
+    Down {
+        /// The folder of `up`
+        #[arg(long, default_value = ".run")]
+        folder: PathBuf,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { log } = Arguments::parse();
-    match gatelet_tests::demo::run(&log).await {
-        Ok(table) => show(&table, &log),
-        Err(error) => {
-            eprintln!("demo: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = match Arguments::parse().command {
+        Command::Run { log } => demo::run(&log).await.map(|table| show(&table, &log)),
+        Command::Up { folder } => standing::up(&folder).await.map(|invitation| {
+            println!("{invitation}");
+            ExitCode::SUCCESS
+        }),
+        Command::Down { folder } => standing::down(&folder).await.map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-fn show(table: &Table, log: &Path) -> ExitCode {
+fn show(table: &demo::Table, log: &Path) -> ExitCode {
     println!("{table}");
     let unexpected = table.rows().iter().filter(|row| !row.as_promised).count();
+    println!("\n{} rows, {unexpected} other than promised", table.rows().len());
     println!("\nThe decision log, one JSON object a line, is {}. A look at it:", log.display());
     println!("  grep -o '\"reason\":\"[a-z_]*\"' {} | sort | uniq -c", log.display());
     println!("To try next:");
-    println!("  make up                     # the same, left running for curl, until `make down`");
-    println!("  $EDITOR tests/demo/policy.yaml && make demo");
-    println!("\n{} rows, {unexpected} other than promised", table.rows().len());
+    println!("  make up                                       the same, left running for curl");
+    println!("  $EDITOR tests/demo/policy.yaml && make demo   another policy");
     if unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

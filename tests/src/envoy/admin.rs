@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -14,10 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 
-use crate::deadline::within;
-
-/// How often something is looked at that nobody announces.
-const PERIOD: Duration = Duration::from_millis(10);
+use crate::deadline::{eventually, within};
 
 /// The admin interface of one Envoy.
 #[derive(Clone, Debug)]
@@ -54,7 +50,7 @@ struct Stats {
 }
 
 impl Admin {
-    pub(super) fn new(socket: PathBuf) -> Self {
+    pub(crate) fn new(socket: PathBuf) -> Self {
         Self { socket }
     }
 
@@ -134,21 +130,4 @@ impl Admin {
             .await?
             .with_context(|| format!("{path} at {}", self.socket.display()))
     }
-}
-
-/// Looks until there is something to see.
-pub(super) async fn eventually<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<T> {
-    within(what, async {
-        let mut ticks = tokio::time::interval(PERIOD);
-        loop {
-            ticks.tick().await;
-            if let Some(seen) = look().await? {
-                return Ok(seen);
-            }
-        }
-    })
-    .await?
 }
