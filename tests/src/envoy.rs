@@ -11,9 +11,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use anyhow::{Context as _, bail};
 
 pub use self::admin::Admin;
-use self::admin::eventually;
 pub use self::decisions::DecisionLog;
 pub use self::shipped::Shipped;
+use crate::deadline::eventually;
 
 /// A running Envoy.
 ///

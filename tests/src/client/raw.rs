@@ -70,6 +70,11 @@ impl RawClient {
         Ok(Self { stream: dialer.connect().await?, unread: Vec::new() })
     }
 
+    /// What was negotiated.
+    pub fn tls(&self) -> &rustls::ClientConnection {
+        self.stream.get_ref().1
+    }
+
     /// Writes these bytes.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::admin::eventually;
+use crate::deadline::eventually;
 
 /// A file to which Envoy appends one JSON object a record.
 #[derive(Clone, Debug)]

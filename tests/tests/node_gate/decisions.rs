@@ -1,27 +1,137 @@
 //! What the policy decides is what happens, and is on record when it does.
 
-use gatelet_tests::client::{OpenError, get, open_spdy};
+use gatelet_tests::client::{Follow, OpenError, RawClient, RemoteCommand, get, open_spdy};
+use serde_json::{Value, json};
 
-use crate::support::{Fixture, LOGS};
-
-const EXEC: &str = "/exec/default/web-0/app?command=id&output=1";
-const LOG: &str = "/containerLogs/default/web-0/app?tailLines=1";
+use crate::support::{ALL, EXEC, Fixture, LOG, LOGS};
 
 #[tokio::test]
 async fn a_denied_exec_never_reaches_the_kubelet_and_allowed_logs_do() -> anyhow::Result<()> {
     let fixture = Fixture::start(LOGS).await?;
     let apiserver = fixture.apiserver()?;
 
-    let Err(OpenError::Refused(refusal)) =
-        open_spdy(&apiserver, EXEC, &["v4.channel.k8s.io"]).await
-    else {
-        panic!("the exec was not refused");
-    };
+    let exec = open_spdy(&apiserver, EXEC, &["v4.channel.k8s.io"]).await;
+    let Err(OpenError::Refused(refusal)) = exec else { panic!("the exec was not refused") };
     assert_eq!((refusal.status, &*refusal.text()), (403, "Denied by policy"));
     assert_eq!(fixture.reached(), Vec::<String>::new());
+    let record = fixture.gate.decisions().wait_for("the denial", is_about("exec")).await?;
+    assert_eq!(record["decision"]["result"], false, "{record}");
+    assert_eq!(record["decision"]["reason"], "denied", "{record}");
+    assert_eq!(record["response_code"], 403, "{record}");
 
     let logs = get(&apiserver, LOG).await?;
     assert_eq!(logs.status, 200, "{}", logs.text());
     assert_eq!(fixture.reached(), [LOG]);
+    let record = fixture.gate.decisions().wait_for("the logs", is_about("containerLogs")).await?;
+    assert_eq!(record["decision"]["result"], true, "{record}");
+    assert_eq!(record["decision"]["rule"], "logs", "{record}");
+    assert_eq!(record["bytes_sent"], logs.body.len(), "{record}");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_exec_is_on_record_when_it_starts_and_when_it_ends() -> anyhow::Result<()> {
+    let fixture = Fixture::start(ALL).await?;
+    let decisions = fixture.gate.decisions();
+    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
+    let mut session = cat.start(&fixture.apiserver()?).await?;
+
+    let start = decisions.wait_for("the start", is_about("exec")).await?;
+    assert_eq!(start["log_type"], "DownstreamTunnelSuccessfullyEstablished", "{start}");
+    session.send(b"still open\n").await?;
+    session.read_until("still open").await?;
+    assert_eq!(decisions.records()?, [start.clone()], "while it is open");
+
+    session.close_stdin().await?;
+    session.finish().await?;
+    let end = decisions.wait_for("the end", |record| record["log_type"] == "DownstreamEnd").await?;
+    assert_eq!(end["decision"], start["decision"]);
+    assert!(end["bytes_sent"].as_u64() > Some(0), "{end}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_lasts_is_on_record_once_while_it_does() -> anyhow::Result<()> {
+    let fixture = Fixture::start(ALL).await?;
+    let decisions = fixture.gate.decisions();
+    let target = "/containerLogs/default/web-0/app?follow=true";
+    let mut follow = Follow::open(&fixture.apiserver()?, target).await?;
+
+    let during = decisions.wait_for("a record", is_about("containerLogs")).await?;
+    assert_eq!(during["log_type"], "DownstreamPeriodic", "{during}");
+    // Envoy offers another record every second. By the time of this one, it has offered a second.
+    let exec = RemoteCommand::exec("default/web-0/app", &["sleep", "1.2"]);
+    exec.run(&fixture.apiserver()?, b"").await?;
+    let ended = |record: &Value| is_about("exec")(record) && record["log_type"] == "DownstreamEnd";
+    decisions.wait_for("the exec's end", ended).await?;
+    fixture.kubelet.log("last words");
+    while follow.line().await?.is_some_and(|line| !line.contains("last words")) {}
+    drop(follow);
+
+    let end = |record: &Value| is_about("containerLogs")(record) && *record != during;
+    let end = decisions.wait_for("the end", end).await?;
+    assert_eq!(end["log_type"], "DownstreamEnd", "{end}");
+    assert_eq!(end["decision"], during["decision"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_envoy_refuses_has_a_record_without_a_decision() -> anyhow::Result<()> {
+    let fixture = Fixture::start(ALL).await?;
+    for (request, status, reason, path) in [
+        (
+            "GET http://elsewhere/pods?a=secret HTTP/1.1\r\nHost: n\r\n\r\n",
+            400,
+            "absolute_path_rejected",
+            json!("http://elsewhere/pods"),
+        ),
+        (
+            "GET /pods\"#x HTTP/1.1\r\nHost: n\r\n\r\n",
+            400,
+            "path_normalization_failed",
+            json!("/pods\"#x"),
+        ),
+        (
+            "GET /pods HTTP/1.1\r\nHost: n\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n",
+            403,
+            "upgrade_failed",
+            json!("/pods"),
+        ),
+        ("FOO /pods HTTP/1.1\r\nHost: n\r\n\r\n", 400, "http1.codec_error", Value::Null),
+        (
+            "GET /pods HTTP/1.1\r\nHost: n\r\nX_a: b\r\n\r\n",
+            400,
+            "http1.unexpected_underscore",
+            Value::Null,
+        ),
+        ("GET /pods HTTP/1.0\r\nHost: n\r\n\r\n", 426, "low_version", Value::Null),
+    ] {
+        let mut client = RawClient::connect(&fixture.apiserver()?).await?;
+        client.send(request.as_bytes()).await?;
+        let answer = client.response().await?;
+        assert_eq!(answer.status, status, "{request}");
+        if status == 400 {
+            assert_eq!(answer.text(), "Malformed request", "{request}");
+        }
+        let refused = |record: &Value| record["refused"]["reason"] == reason;
+        let record = fixture.gate.decisions().wait_for(reason, refused).await?;
+        assert_eq!(record["refused"]["path"], path, "{record}");
+        assert_eq!(record["response_code"], status, "{record}");
+        assert_eq!(
+            record["refused"]["subject"],
+            "CN=kube-apiserver-kubelet-client,O=kubeadm:cluster-admins",
+            "{record}"
+        );
+    }
+    assert_eq!(fixture.reached(), Vec::<String>::new());
+
+    assert_eq!(get(&fixture.apiserver()?, LOG).await?.status, 200);
+    let record = fixture.gate.decisions().wait_for("a decision", is_about("containerLogs")).await?;
+    assert_eq!(record.get("refused"), None, "{record}");
+    Ok(())
+}
+
+/// Whether a record has a decision about this endpoint.
+fn is_about(endpoint: &str) -> impl Fn(&Value) -> bool {
+    move |record| record["decision"]["input"]["endpoint"] == endpoint
 }

@@ -2,4 +2,9 @@
 //! kubelet. What is proven here is what nothing else can: that the parts do it together.
 
 mod decisions;
+mod failures;
+mod monitoring;
+mod mutual_tls;
+mod policy_updates;
+mod start_and_stop;
 mod support;

@@ -1,11 +1,18 @@
 //! A gate, a kubelet behind it, and who calls.
 
-use gatelet_certs::{Cluster, Persona};
+use gatelet_certs::{Cluster, Flaw, Persona};
 use gatelet_tests::client::Dialer;
-use gatelet_tests::gate::{self, Gate, Options};
-use gatelet_tests::kubelet::StandInKubelet;
+use gatelet_tests::gate::{self, Gate, Options, Profile};
+use gatelet_tests::kubelet::{Fault, StandInKubelet};
 use gatelet_tests::policy;
+use serde_json::Value;
 use tempfile::TempDir;
+
+/// A request that most policies here allow.
+pub(crate) const LOG: &str = "/containerLogs/default/web-0/app?tailLines=1";
+
+/// A request that few do.
+pub(crate) const EXEC: &str = "/exec/default/web-0/app?command=cat&input=1&output=1";
 
 /// Logs for everybody, and nothing else.
 pub(crate) const LOGS: &str = r#"
@@ -15,6 +22,27 @@ default decision := false
 
 decision := {"allow": true, "rule": "logs"} if input.endpoint == "containerLogs"
 "#;
+
+/// Everything that is readable.
+pub(crate) const ALL: &str = r#"
+package kubelet.authz
+
+decision := {"allow": true, "rule": "all"}
+"#;
+
+/// What is special about a [`Fixture`].
+pub(crate) struct Setup {
+    pub(crate) profile: Profile,
+    pub(crate) kubelet_flaw: Option<(Persona, Flaw)>,
+    pub(crate) kubelet_fault: Option<Fault>,
+    pub(crate) change: fn(&mut Value),
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { profile: Profile::Owned, kubelet_flaw: None, kubelet_fault: None, change: |_| {} }
+    }
+}
 
 /// Everything that runs in a test of the gate.
 pub(crate) struct Fixture {
@@ -27,21 +55,25 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// A gate with this Rego, before a kubelet of profile owned.
     pub(crate) async fn start(rego: &str) -> anyhow::Result<Self> {
-        Self::start_with(rego, |_| {}).await
+        Self::start_as(rego, Setup::default()).await
     }
 
-    /// The same, with other options.
-    pub(crate) async fn start_with(
-        rego: &str,
-        change: impl FnOnce(&mut Options<'_>),
-    ) -> anyhow::Result<Self> {
+    /// A gate with this Rego and something special.
+    pub(crate) async fn start_as(rego: &str, setup: Setup) -> anyhow::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let cluster = gate::cluster()?;
-        let policy = policy::rego(rego);
-        let mut options = Options::new(&cluster, ([127, 0, 0, 1], 0).into(), &policy);
-        change(&mut options);
-        let kubelet = StandInKubelet::start(options.profile.kubelet(&cluster, scratch.path())?)?;
-        options.kubelet = kubelet.address();
+        let mut kubelet = setup.profile.kubelet(&cluster, scratch.path())?;
+        kubelet.fault = setup.kubelet_fault;
+        if let Some((persona, flaw)) = setup.kubelet_flaw {
+            kubelet.serving = cluster.flawed(persona, flaw)?.into();
+        }
+        let kubelet = StandInKubelet::start(kubelet)?;
+        let policy = policy::rego(rego)?;
+        let options = Options {
+            profile: setup.profile,
+            change: setup.change,
+            ..Options::new(&cluster, kubelet.address(), &policy)
+        };
         let gate = Gate::start(options).await?;
         Ok(Self { gate, kubelet, cluster, _scratch: scratch })
     }
@@ -54,6 +86,11 @@ impl Fixture {
     /// Calls the gate as the API server does.
     pub(crate) fn apiserver(&self) -> anyhow::Result<Dialer> {
         self.caller(Persona::ApiserverKubeletClient)
+    }
+
+    /// Calls the listener for metrics and readiness.
+    pub(crate) fn prometheus(&self) -> anyhow::Result<Dialer> {
+        self.gate.monitoring(Some(&self.cluster.issue(Persona::Prometheus)?.into()))
     }
 
     /// The targets of the requests that reached the kubelet.
