@@ -1,0 +1,50 @@
+//! The README says what is so: its tables are the programs' own.
+//!
+//! `UPDATE_README=1 cargo test --package gatelet-tests --test readme` writes them anew.
+
+use std::fs;
+use std::path::PathBuf;
+
+use gatelet_tests::demo;
+use gatelet_tests::envoy::project;
+
+#[test]
+fn the_certificates_are_those_that_are_issued() -> anyhow::Result<()> {
+    section("certs", &gatelet_certs::table(), |line| line.to_owned())
+}
+
+/// The demo as `make demo` runs it: every row has to come out as promised, and is in the README.
+#[tokio::test]
+async fn the_demo_shows_what_it_promises() -> anyhow::Result<()> {
+    let log = tempfile::NamedTempFile::new()?;
+    let table = demo::run(log.path()).await?;
+    let other: Vec<_> = table.rows().iter().filter(|row| !row.as_promised).collect();
+    assert!(other.is_empty(), "{other:#?}");
+    assert!(table.rows().len() > 20, "rows are missing:\n{table}");
+    section("demo", &format!("```\n{table}\n```"), without_time)
+}
+
+/// A row of the table without its last column, which differs with every run.
+fn without_time(line: &str) -> String {
+    let end = line.rfind(['┆', '┬', '╪', '┴']).unwrap_or(line.len());
+    line.get(..end).unwrap_or(line).to_owned()
+}
+
+/// Compares what stands between two marks of the README, line by line.
+fn section(name: &str, want: &str, line: fn(&str) -> String) -> anyhow::Result<()> {
+    let file: PathBuf = project().join("README.md");
+    let readme = fs::read_to_string(&file)?;
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let split = readme.split_once(&begin).and_then(|(before, rest)| {
+        rest.split_once(&end).map(|(found, after)| (before, found, after))
+    });
+    let Some((before, found, after)) = split else { panic!("the README has no section {name}") };
+    if std::env::var_os("UPDATE_README").is_some() {
+        let want = want.trim_end();
+        fs::write(&file, format!("{before}{begin}{want}\n{end}{after}"))?;
+        return Ok(());
+    }
+    let lines = |text: &str| text.trim_end().lines().map(line).collect::<Vec<_>>();
+    assert_eq!(lines(found), lines(want), "set UPDATE_README=1 to write it anew");
+    Ok(())
+}
