@@ -99,12 +99,13 @@ impl Stage {
     async fn rule(&mut self) -> anyhow::Result<String> {
         let seen = &self.seen;
         let is_new = |record: &Value| {
-            let id = record["decision"]["decision_id"].as_str();
+            let id = record.pointer("/decision/decision_id").and_then(Value::as_str);
             id.is_some_and(|id| !seen.iter().any(|seen| seen == id))
         };
         let record = self.gate.decisions().wait_for("the decision in the log", is_new).await?;
-        let decision = &record["decision"];
-        let text = |key: &str| decision[key].as_str().map(str::to_owned);
+        let text = |key: &str| {
+            record.pointer(&format!("/decision/{key}")).and_then(Value::as_str).map(str::to_owned)
+        };
         self.seen.extend(text("decision_id"));
         let rule = text("rule").or_else(|| text("reason"));
         rule.context("a decision without a reason")

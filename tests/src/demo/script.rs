@@ -80,7 +80,7 @@ async fn strangers(stage: &mut Stage, rows: &mut Vec<Row>) -> anyhow::Result<()>
     let begin = Instant::now();
     let answer = get(&stage.dialer(None)?, &logs).await;
     let time = begin.elapsed();
-    let is_refused = |record: &serde_json::Value| record["refused"]["reason"].is_string();
+    let is_refused = |record: &serde_json::Value| record.pointer("/refused/reason").is_some();
     let record = stage.gate.decisions().wait_for("the refused handshake", is_refused).await?;
     rows.push(Row {
         who: "nobody".to_owned(),
@@ -95,7 +95,13 @@ async fn strangers(stage: &mut Stage, rows: &mut Vec<Row>) -> anyhow::Result<()>
 
 /// BoringSSL's own word for it, out of what Envoy logs.
 fn reason(record: &serde_json::Value) -> Option<&str> {
-    record["refused"]["reason"].as_str()?.split("OPENSSL_internal:").nth(1)?.split(':').next()
+    record
+        .pointer("/refused/reason")?
+        .as_str()?
+        .split("OPENSSL_internal:")
+        .nth(1)?
+        .split(':')
+        .next()
 }
 
 /// A policy of kubelet-tls-proxy as it is, which knows nothing of WebSockets.
