@@ -181,6 +181,7 @@ mod tests {
         let deepest = format!("x := {}1{}", "[".repeat(16), "]".repeat(16));
         assert_eq!(refused(&deepest), None);
         assert_eq!(refused(&format!("x := 1{}", " + 1".repeat(120))), None);
+        assert_eq!(refused(&format!("x := [{}]", "1 + 2, ".repeat(200))), None);
     }
 
     #[test]

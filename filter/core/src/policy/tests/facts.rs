@@ -136,6 +136,12 @@ fn what_the_register_vm_gets_wrong_is_rewritten() {
             json!(0),
         ),
         (
+            "an undefined value without a body",
+            "x[input.a] := input.nope\nout := count(x)",
+            json!(1),
+            json!(0),
+        ),
+        (
             "`else` after an undefined value",
             "out := input.nope if input.a == 1 else := 2",
             json!(null),

@@ -115,6 +115,7 @@ fn what_has_one_value_is_accepted() {
         "f(x) := y if y := x + 1\nout if f(1) == 2",
         "f([x, y]) := x + y\nout if f([1, 2]) == 3",
         "x := y if {\n\ty := count([z | some z in input.xs])\n}\nout if x == 2",
+        "x := [y | y := input.a] if {\n\tsome z in input.xs\n\ty := z\n}\nout if x == [1]",
         "x := \"some\" if {\n\tsome z in input.xs\n\tz == 2\n}\nout if x",
         "x[k] := v if some k, v in input.o\nout if x.l == 2",
         "x[k] := {\"v\": v, \"w\": w} if {\n\tsome k, v in input.o\n\tw := v + 1\n\tsome y in input.xs\n\ty == 1\n}\nout if x.l.w == 3",
@@ -351,17 +352,19 @@ fn rules_that_need_themselves_are_refused() {
 
 #[test]
 fn rules_may_use_each_other_to_a_depth_that_fits_the_stack() {
+    // One is found from its last rule and one from its first: they are visited by name.
     let chain = |length: usize| {
-        let rules = (1..length).map(|i| format!("r{i} := r{}\n", i - 1)).collect::<String>();
-        format!("r0 := true\n{rules}out := r{}", length - 1)
+        let rules = (1..length).map(|i| format!("a{i} := a{}\n", i - 1)).collect::<String>();
+        format!("a0 := true\n{rules}out := a{}", length - 1)
     };
     let functions = |length: usize| {
-        let rules = (1..length).map(|i| format!("f{i}(x) := f{}(x)\n", i - 1)).collect::<String>();
-        format!("f0(x) := x\n{rules}out := f{}(true)", length - 1)
+        let rules = (1..length).map(|i| format!("z{i}(x) := z{}(x)\n", i - 1)).collect::<String>();
+        format!("z0(x) := x\n{rules}out := z{}(true)", length - 1)
     };
     for (rego, want) in [
         (chain(31), "accepted"),
         (functions(31), "accepted"),
+        (functions(40), "is in a chain of more than 32 rules"),
         (chain(40), "is in a chain of more than 32 rules"),
         (chain(3_000), "is in a chain of more than 32 rules"),
         (functions(3_000), "is in a chain of more than 32 rules"),
