@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, anyhow, bail};
 use gatelet_core::config::unique;
 use serde::de::DeserializeOwned;
-use serde_saphyr::{UserMessageFormatter, options::NonFiniteFloatPolicy};
+use serde_saphyr::UserMessageFormatter;
 
 /// Reads a file as its extension says. A key that stands twice is an error in both.
 ///
@@ -33,8 +33,6 @@ fn yaml<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
         with_snippet: false,
         // `no` is a word here, as in YAML 1.2: a namespace may have that name.
         strict_booleans: true,
-        // They would become null.
-        non_finite_float_policy: NonFiniteFloatPolicy::Reject,
     };
     serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| anyhow!("{}", error.render_with_formatter(&UserMessageFormatter)))

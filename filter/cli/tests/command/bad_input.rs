@@ -1,0 +1,168 @@
+//! Whatever is wrong has one message, which names it and the way out.
+
+use crate::support::{METRICS, Run, done, folder, gatelet};
+
+const HEAD: &str = "package kubelet.authz\n\ndefault decision := false\n";
+
+/// Files beside a good policy, arguments, and all that is printed.
+type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], &'static str);
+
+const CASES: &[Case] = &[
+    (
+        &[("bad/authz.rego", "package kubelet.authz\n\ndecision if input.method = = 1\n")],
+        &["check", "bad"],
+        "gatelet: expecting expression\n --> authz.rego:3:28\n  |\n\
+         3 | decision if input.method = = 1\n  |                            ^\n",
+    ),
+    (
+        &[(
+            "bad/authz.rego",
+            "package kubelet.authz\n\ndefault decision := false\n\ndecision if starts_with(input.path, \"/\")\n",
+        )],
+        &["check", "bad"],
+        "gatelet: unknown function `starts_with`\n --> authz.rego:5:13\n  |\n\
+         5 | decision if starts_with(input.path, \"/\")\n  |             ^\n\
+         help: is `startswith` meant?\n",
+    ),
+    (
+        &[("bad/authz.rego", "package kubelet.authz\n\ndefault allow := false\n")],
+        &["check", "bad"],
+        "gatelet: there is no rule `data.kubelet.authz.decision`\n\
+         help: is `data.kubelet.authz.allow` meant?\n",
+    ),
+    (
+        &[],
+        &["check", "rego", "--entrypoint", "kubelet/authz/decision"],
+        "gatelet: the entry point `kubelet/authz/decision` does not begin with `data.`\n\
+         help: write it as `data.kubelet.authz.decision`\n",
+    ),
+    (
+        &[
+            ("bad/authz.rego", HEAD),
+            ("bad/data.json", r#"{"kubelet": {"authz": {"decision": true}}}"#),
+        ],
+        &["check", "bad"],
+        "gatelet: the data has a value at `data.kubelet.authz.decision`, where the rule \
+         `data.kubelet.authz.decision` is\n --> authz.rego:3:1\n  |\n\
+         3 | default decision := false\n  | ^\nhelp: give the data or the package another name\n",
+    ),
+    (
+        &[("bad/a.rego", HEAD), ("bad/b.rego", HEAD)],
+        &["check", "bad"],
+        "gatelet: `data.kubelet.authz.decision` has two defaults\n --> a.rego:3:1\n  |\n\
+         3 | default decision := false\n  | ^\n --> b.rego:3:1\n  |\n\
+         3 | default decision := false\n  | ^\nhelp: keep one of them\n",
+    ),
+    (
+        &[("bad/a_test.rego", "package a_test\n")],
+        &["check", "bad"],
+        "gatelet: bad has no policy\n\
+         help: add at least one `.rego` file; `*_test.rego` does not count\n",
+    ),
+    (&[], &["check", "nowhere"], "gatelet: there is no folder nowhere\n"),
+    (
+        &[("data.json", r#"{"a": [{"b": 1, "b": 2}]}"#)],
+        &["check", "rego", "--data", "data.json"],
+        "gatelet: data.json: the key `b` stands twice at line 1 column 19\n",
+    ),
+    (
+        &[("data.yaml", "a: 1\nb:\n  - {c: 1, c: 2}\n")],
+        &["check", "rego", "--data", "data.yaml"],
+        "gatelet: data.yaml: duplicate mapping key: c not allowed here at line 3, column 12\n",
+    ),
+    (
+        &[("data.yaml", "a: .nan\n")],
+        &["check", "rego", "--data", "data.yaml"],
+        "gatelet: data.yaml: value `.nan` is not a finite number at line 1, column 4\n",
+    ),
+    (
+        &[("data.yaml", "- a\n")],
+        &["check", "rego", "--data", "data.yaml"],
+        "gatelet: data.yaml is not an object at its top\n",
+    ),
+    (
+        &[("data.toml", "a = 1\n")],
+        &["check", "rego", "--data", "data.toml"],
+        "gatelet: data.toml is neither .json nor .yaml\n",
+    ),
+    (
+        &[],
+        &["check", "rego", "--data", "data.yaml"],
+        "gatelet: cannot read data.yaml: No such file or directory (os error 2)\n",
+    ),
+    (
+        &[("a.yaml", "a: {b: 1}"), ("b.json", r#"{"a": {"b": 1}}"#)],
+        &["check", "rego", "--data", "a.yaml", "--data", "b.json"],
+        "gatelet: b.json: `a.b` is in other data too\nhelp: say it once\n",
+    ),
+    (
+        &[("settings.yaml", "limits:\n  instrutions: 5\n")],
+        &["check", "rego", "--settings", "settings.yaml"],
+        "gatelet: settings.yaml: unknown field `instrutions`, expected one of instructions, time_ms, \
+         policy_bytes, policy_columns, policy_lines at line 2, column 3\n",
+    ),
+    (
+        &[("settings.yaml", "policy: {data: {}, entrypoint: data.a}\n")],
+        &["check", "rego", "--settings", "settings.yaml"],
+        "gatelet: settings.yaml has a `policy`; that comes from the folder\n",
+    ),
+    (
+        &[],
+        &["check", "rego", "--dry-run-until", "2026-12-31T00:00:00Z"],
+        "gatelet: `data.kubelet.peers` is missing\n\
+         help: list who may call; rego/examples shows how to\n",
+    ),
+    (
+        &[("data.yaml", "kubelet: {peers: [{common_name: a, organisation: b}]}")],
+        &["check", "rego", "--data", "data.yaml", "--adapter", "kubelet-tls-proxy"],
+        "gatelet: `data.kubelet.peers[0]`: unknown field `organisation`, expected one of \
+         `common_name`, `organization`, `certificate_sha256`\n",
+    ),
+    (
+        &[(
+            "p.json",
+            r#"{"resources": [{"typed_config": {"config": {"configuration": {"value": {"policy": {}}}}}}]}"#,
+        )],
+        &["check", "p.json"],
+        "gatelet: p.json has no configuration as text\n\
+         help: `gatelet render` makes such a file; its configuration is a google.protobuf.StringValue, \
+         as the filter can't read a Struct\n",
+    ),
+    (
+        &[("p.json", "{}")],
+        &["check", "p.json", "--node", "worker-1"],
+        "gatelet: p.json is rendered already\nhelp: give these options to `gatelet render`\n",
+    ),
+    (
+        &[],
+        &["render", "rego", "-o", "policy/gatelet.json"],
+        "gatelet: cannot write policy/gatelet.json: there is no folder policy\n",
+    ),
+    (&[], &["check", "rego", "--corpus", "rego"], "gatelet: rego has no requests\n"),
+];
+
+#[test]
+fn each_mistake_has_its_message() {
+    for (files, arguments, want) in CASES {
+        let folder = folder(&[&[METRICS], *files].concat());
+        let Run { code, out, err } = gatelet(folder.path(), arguments);
+        assert_eq!((code, out.as_str(), err.as_str()), (1, "", *want), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_command_line_that_is_wrong_is_another_exit_code() {
+    let folder = folder(&[METRICS]);
+    done(folder.path(), &["check", "rego"]);
+    for arguments in [
+        &["check"][..],
+        &["render", "rego"],
+        &["check", "rego", "--profile", "grpc"],
+        &["check", "rego", "--adapter", "opa"],
+        &["chekc", "rego"],
+        &[],
+    ] {
+        let run = gatelet(folder.path(), arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {}", run.err);
+    }
+}

@@ -1,0 +1,98 @@
+//! `gatelet check`.
+
+use crate::support::{METRICS, Run, done, folder, gatelet, project, write};
+
+#[test]
+fn a_sound_policy_has_a_digest_and_no_warnings() {
+    let folder = folder(&[METRICS]);
+    let checked = done(folder.path(), &["check", "rego"]);
+    let rendered = done(folder.path(), &["render", "rego", "-o", "p.json"]);
+    assert_eq!(checked.out, rendered.out.replace("p.json", "rego"));
+    assert_eq!(checked.err, "");
+    let again = done(folder.path(), &["check", "p.json"]);
+    assert_eq!(again, rendered);
+}
+
+#[test]
+fn a_policy_for_nobody_says_so() {
+    let shipped = project().join("rego");
+    let folder = folder(&[("data.yaml", "kubelet: {peers: []}")]);
+    let warning = "warning: `data.kubelet.peers` pins nobody, so the policy denies everybody; \
+                   rego/examples shows how to\n";
+    for arguments in [&["check"][..], &["check", "--data", "data.yaml"]] {
+        let mut arguments = arguments.to_vec();
+        arguments.push(shipped.to_str().unwrap());
+        assert_eq!(done(folder.path(), &arguments).err, warning, "{arguments:?}");
+    }
+    let example = shipped.join("examples/k3s.yaml");
+    let arguments = ["check", shipped.to_str().unwrap(), "--data", example.to_str().unwrap()];
+    assert_eq!(done(folder.path(), &arguments).err, "");
+}
+
+#[test]
+fn functions_are_those_of_the_module_that_the_policy_is_for() {
+    let folder = folder(&[(
+        "rego/authz.rego",
+        "package kubelet.authz\n\ndefault decision := false\n\n\
+         decision if regex.match(`^/metrics`, input.path)\n",
+    )]);
+    let Run { code, err, .. } = gatelet(folder.path(), &["check", "rego"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        err,
+        "gatelet: `regex.match` is not in gatelet.wasm\n \
+         --> authz.rego:5:13\n  |\n5 | decision if regex.match(`^/metrics`, input.path)\n  |             ^\n\
+         help: use gatelet-full.wasm, or `startswith`, `endswith`, `contains`, `split` and sets of exact values\n"
+    );
+    done(folder.path(), &["check", "rego", "--full"]);
+}
+
+#[test]
+fn the_dearest_request_of_the_corpus_is_named() {
+    let project = project();
+    let run = done(&project, &["check", "rego", "--corpus", "tests/cases"]);
+    let (first, _) = run.out.split_once('\n').unwrap();
+    let (count, rest) = first.strip_prefix("at most ").unwrap().split_once(' ').unwrap();
+    // The shipped policies leave room for a hundred times as much data.
+    assert!((100..1000).contains(&count.parse::<u32>().unwrap()), "{first}");
+    assert!(rest.starts_with("of 25000 instructions in "), "{first}");
+    assert!(rest.ends_with(" in tests/cases/exec.json"), "{first}");
+    assert_eq!(run.err, "", "the corpus brings data");
+}
+
+#[test]
+fn half_of_the_limit_is_worth_a_warning_and_all_of_it_an_error() {
+    let folder = folder(&[
+        METRICS,
+        (
+            "cases/a.json",
+            r#"{"about": "", "data": {}, "peers": {"nobody": null},
+                "cases": [{"note": "metrics", "peer": "nobody", "method": "GET", "target": "/metrics",
+                           "want": "allowed"}]}"#,
+        ),
+    ]);
+    let check = ["check", "rego", "--corpus", "cases", "--settings", "settings.yaml"];
+    let run = |limit: usize| {
+        write(folder.path(), "settings.yaml", &format!("limits: {{instructions: {limit}}}"));
+        gatelet(folder.path(), &check)
+    };
+    let out = run(1000).out;
+    let most: usize = out.split(' ').nth(2).unwrap().parse().unwrap();
+    assert!(out.starts_with(&format!(
+        "at most {most} of 1000 instructions in 1 requests: `metrics` in cases/a.json\n"
+    )));
+    let warning = "warning: that is half of what a decision may take, or more\n";
+    for (limit, code, err) in [
+        (2 * most + 1, 0, ""),
+        (2 * most, 0, warning),
+        (most, 0, warning),
+        (
+            most - 1,
+            1,
+            "gatelet: `metrics` in cases/a.json exceeds the limits\nhelp: raise `limits`, or ask less\n",
+        ),
+    ] {
+        let run = run(limit);
+        assert_eq!((run.code, run.err.as_str()), (code, err), "{limit}");
+    }
+}

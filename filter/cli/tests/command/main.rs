@@ -1,0 +1,10 @@
+//! The command as a person runs it: what it prints, what it writes, how it exits.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod bad_input;
+mod check;
+mod examples;
+mod render;
+mod support;
+mod test;
