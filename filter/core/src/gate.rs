@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
-    config::{Config, Mode, PolicyConfig, Profile},
+    config::{Config, Mode, PeerPin, PolicyConfig, Profile},
     decision::{Decision, Denial, Permit, Reason},
     headers::Headers,
     http,
     kubelet::{self, Endpoint, Refusal},
     log::{self, Metrics, Record},
-    peer::{InvalidPeer, Peer},
+    peer::{InvalidPeer, Peer, PeerInput},
     policy::{Adapter, Builtins, Outcome, Policy, PolicyError, RuleId, Verdict, value},
 };
 
@@ -20,14 +20,16 @@ use crate::{
 #[derive(Debug)]
 pub struct Gate {
     config: Config,
-    policy: Compiled,
+    decider: Decider,
     path: String,
 }
 
+/// Who decides, and about what kind of requests.
 #[derive(Debug)]
-enum Compiled {
-    Rego(Box<Policy>),
+enum Decider {
+    Kubelet(Box<Policy>),
     KubeletTlsProxy(Box<Adapter>),
+    Http(Box<Policy>),
 }
 
 /// A request as the host hands it over.
@@ -68,8 +70,8 @@ struct Ruling {
     evaluation: Duration,
 }
 
-/// The log has no line longer than this for a request that has no reading.
-const LONGEST_UNREAD_TARGET: usize = 1024;
+/// Of a path that has no reading, the log has this many bytes.
+const LONGEST_UNREAD_PATH: usize = 1024;
 
 impl Gate {
     /// Compiles a configuration's policy.
@@ -77,18 +79,22 @@ impl Gate {
     /// # Errors
     /// When the policy doesn't compile.
     pub fn new(config: Config, builtins: Builtins) -> Result<Self, PolicyError> {
-        let (policy, path) = match &config.policy {
+        let (decider, path) = match &config.policy {
             PolicyConfig::Rego(source) => {
-                let policy = Policy::compile(source, builtins, &config.limits)?;
-                (Compiled::Rego(Box::new(policy)), source.entrypoint.as_str())
+                let policy = Box::new(Policy::compile(source, builtins, &config.limits)?);
+                let decider = match config.profile {
+                    Profile::Kubelet => Decider::Kubelet(policy),
+                    Profile::Http => Decider::Http(policy),
+                };
+                (decider, source.entrypoint.as_str())
             }
             PolicyConfig::KubeletTlsProxy(source) => {
                 let adapter = Adapter::compile(source, builtins, &config.limits)?;
-                (Compiled::KubeletTlsProxy(Box::new(adapter)), Adapter::ENTRYPOINT)
+                (Decider::KubeletTlsProxy(Box::new(adapter)), Adapter::ENTRYPOINT)
             }
         };
         let path = path.strip_prefix("data.").unwrap_or(path).replace('.', "/");
-        Ok(Self { config, policy, path })
+        Ok(Self { config, decider, path })
     }
 
     /// The configuration.
@@ -100,9 +106,9 @@ impl Gate {
     /// The SHA-256 of the policy, 64 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {
-        match &self.policy {
-            Compiled::Rego(policy) => policy.digest(),
-            Compiled::KubeletTlsProxy(adapter) => adapter.digest(),
+        match &self.decider {
+            Decider::Kubelet(policy) | Decider::Http(policy) => policy.digest(),
+            Decider::KubeletTlsProxy(adapter) => adapter.digest(),
         }
     }
 
@@ -123,7 +129,7 @@ impl Gate {
                 Decision::Deny(Denial::new(reason, shown))
             }
         };
-        let mut input = input.unwrap_or_else(|| self.unread(call));
+        let mut input = input.unwrap_or_else(|| unread(call));
         let masked = log::mask(&mut input, &self.config.log.mask);
         let record = Record {
             decision_id: call.decision_id,
@@ -152,37 +158,24 @@ impl Gate {
         };
         let bearer_token = call.headers.has_bearer_token();
         let node = &self.config.node;
-        match self.config.profile {
-            Profile::Kubelet => {
-                let request = match kubelet::Request::parse(call.headers, call.end_of_stream) {
-                    Ok(request) => request,
-                    Err(refusal) => return Ruling::refused(&refusal),
-                };
-                let input = kubelet::Input::new(&request, peer, bearer_token, node);
-                let endpoint = request.endpoint.name();
-                match &self.policy {
-                    Compiled::Rego(policy) => evaluate(policy, endpoint, &input, now),
-                    Compiled::KubeletTlsProxy(adapter) => {
-                        timed(endpoint, &input, now, || adapter.evaluate(&readings(&request)))
-                    }
+        if let Decider::Http(policy) = &self.decider {
+            return match http::Request::parse(call.headers, &self.config.http.headers) {
+                Ok(request) => {
+                    let input = http::Input::new(&request, peer, bearer_token, node);
+                    timed("http", &input, now, || evaluate(policy, &input))
                 }
-            }
-            Profile::Http => {
-                let shown = &self.config.http.headers;
-                let request = match http::Request::parse(call.headers, shown) {
-                    Ok(request) => request,
-                    Err(error) => return Ruling::malformed("http", &error),
-                };
-                let input = http::Input::new(&request, peer, bearer_token, node);
-                match &self.policy {
-                    Compiled::Rego(policy) => evaluate(policy, "http", &input, now),
-                    // The configuration doesn't let the two meet.
-                    Compiled::KubeletTlsProxy(_) => {
-                        timed("http", &input, now, || Outcome::Undefined)
-                    }
-                }
-            }
+                Err(error) => Ruling::malformed("http", &error),
+            };
         }
+        let request = match kubelet::Request::parse(call.headers, call.end_of_stream) {
+            Ok(request) => request,
+            Err(refusal) => return Ruling::refused(&refusal),
+        };
+        let input = kubelet::Input::new(&request, peer, bearer_token, node);
+        timed(request.endpoint.name(), &input, now, || match &self.decider {
+            Decider::Kubelet(policy) | Decider::Http(policy) => evaluate(policy, &input),
+            Decider::KubeletTlsProxy(adapter) => adapter.evaluate(&readings(&request)),
+        })
     }
 
     /// Turns away whoever is not one of the configured peers, and lets a dry run be one.
@@ -192,7 +185,7 @@ impl Gate {
         ruling: Ruling,
         now: DateTime<Utc>,
     ) -> Ruling {
-        let is_pinned = |pins: &[crate::config::PeerPin]| {
+        let is_pinned = |pins: &[PeerPin]| {
             peer.as_ref().is_ok_and(|peer| pins.iter().any(|pin| pin.matches(peer)))
         };
         let decided = matches!(ruling.reason, Reason::Allowed | Reason::Denied);
@@ -207,23 +200,19 @@ impl Gate {
             _ => ruling,
         }
     }
+}
 
-    /// What the log has of a request without an input document.
-    fn unread(&self, call: &Call<'_>) -> serde_json::Value {
-        let text = |name| {
-            let bytes = call.headers.all(name).next().unwrap_or_default();
-            let bytes = bytes.get(..LONGEST_UNREAD_TARGET).unwrap_or(bytes);
-            String::from_utf8_lossy(bytes).into_owned()
-        };
-        let mut input = serde_json::json!({"method": text(":method"), "path": text(":path")});
-        if let (Ok(peer), Some(fields)) = (call.peer, input.as_object_mut()) {
-            let peer = crate::peer::PeerInput::new(peer, call.headers.has_bearer_token());
-            if let Ok(peer) = serde_json::to_value(peer) {
-                fields.insert("peer".to_owned(), peer);
-            }
-        }
-        input
-    }
+/// What the log has of a request without an input document. Not its query: that may have secrets,
+/// and without a document nothing says what to mask.
+fn unread(call: &Call<'_>) -> serde_json::Value {
+    let text = |name| {
+        let bytes = call.headers.all(name).next().unwrap_or_default();
+        let bytes = bytes.split(|&byte| byte == b'?').next().unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(..LONGEST_UNREAD_PATH).unwrap_or(bytes))
+    };
+    let peer = call.peer.as_ref().ok();
+    let peer = peer.map(|peer| PeerInput::new(peer, call.headers.has_bearer_token()));
+    serde_json::json!({"method": text(":method"), "path": text(":path"), "peer": peer})
 }
 
 impl Ruling {
@@ -252,16 +241,11 @@ impl Ruling {
     }
 }
 
-fn evaluate(
-    policy: &Policy,
-    endpoint: &'static str,
-    input: &impl Serialize,
-    now: &impl Fn() -> DateTime<Utc>,
-) -> Ruling {
-    timed(endpoint, input, now, || match value::to_value(input) {
+fn evaluate(policy: &Policy, input: &impl Serialize) -> Outcome {
+    match value::to_value(input) {
         Ok(document) => policy.evaluate(document),
         Err(error) => Outcome::Failed(error.to_string()),
-    })
+    }
 }
 
 /// Asks the policy, and keeps the input document for the log.

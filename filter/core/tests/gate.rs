@@ -8,6 +8,7 @@ use gatelet_core::{
     peer::{InvalidPeer, PeerProperties},
     policy::Builtins,
 };
+use gatelet_portable::{fs, test};
 use serde_json::{Value, json};
 
 const APISERVER: &str = "CN=kube-apiserver-kubelet-client,O=kubeadm:cluster-admins";
@@ -192,6 +193,11 @@ fn a_request_without_reading_is_logged_as_it_came() {
     assert_eq!(record["input"]["path"], "/pods/../exec");
     assert_eq!(record["input"]["peer"]["common_name"], "kube-apiserver-kubelet-client");
     assert_eq!(record["message"], "an empty or dot segment in the path");
+    let secret = "/exec/default/web-0/app?env=TOKEN%3Dsecret&env=TOKEN%3Dsecret";
+    let (reason, record) = ask(&gate, &peer(APISERVER, ""), "GET", secret, WEBSOCKET);
+    assert_eq!(reason, Reason::Malformed);
+    assert_eq!(record["input"]["path"], "/exec/default/web-0/app");
+    assert!(!record.to_string().contains("secret"), "{record}");
     let long = format!("/{}", "a".repeat(60_000));
     let (_, record) = ask(&gate, &peer(APISERVER, ""), "GET", &long, &[]);
     assert!(record["input"]["path"].as_str().unwrap().len() <= 1024);
@@ -199,7 +205,7 @@ fn a_request_without_reading_is_logged_as_it_came() {
 
 #[test]
 fn profile_http_decides_by_method_path_and_peer() {
-    let rego = std::fs::read_to_string(concat!(
+    let rego = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../rego/http/authz/authz.rego"
     ));
