@@ -2,8 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, bail};
-use gatelet_core::{Config, Gate, config::PolicyConfig, extension_config};
+use anyhow::{Context as _, bail, ensure};
+use gatelet_core::{
+    Config, Gate,
+    config::{PolicyConfig, Profile},
+    extension_config,
+};
 use serde_json::Value;
 
 use crate::{document, findings, instructions, policy::PolicyArguments};
@@ -33,6 +37,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let PolicyConfig::Rego(source) = &gate.config().policy else {
             bail!("an adapter has no instructions to count\nhelp: leave out `--corpus`");
         };
+        ensure!(
+            gate.config().profile == Profile::Kubelet,
+            "the corpus has requests to a kubelet\nhelp: leave out `--corpus`"
+        );
         has_data = !source.data.is_empty();
         let most = instructions::most(source, policy.builtins(), gate.config(), corpus)?;
         println!("{most}");

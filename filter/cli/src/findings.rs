@@ -1,30 +1,35 @@
 //! What a policy says of its own data.
 
 use anyhow::Context as _;
-use gatelet_core::{Config, config::PolicyConfig, policy::Source};
-use regorus::{Engine, Value};
+use gatelet_core::{
+    Config,
+    config::PolicyConfig,
+    policy::{Limits, Source},
+};
+use regorus::Value;
+
+use crate::interpreter::{add, interpreter};
 
 /// Prints the sentences in `lint.findings`, if the policy has such a rule beside its entry point.
 pub(crate) fn warn(config: &Config) -> anyhow::Result<()> {
     let PolicyConfig::Rego(source) = &config.policy else {
         return Ok(());
     };
-    for finding in findings(source)? {
+    for finding in findings(source, &config.limits)? {
         eprintln!("warning: {finding}");
     }
     Ok(())
 }
 
-fn findings(source: &Source) -> anyhow::Result<Vec<String>> {
+fn findings(source: &Source, limits: &Limits) -> anyhow::Result<Vec<String>> {
     let Some((package, _)) = source.entrypoint.rsplit_once('.') else {
         return Ok(Vec::new());
     };
     let package = format!("{package}.lint");
     let rule = format!("{package}.findings");
-    let mut engine = Engine::new();
-    engine.set_strict_builtin_errors(false);
+    let mut engine = interpreter(limits);
     for (name, rego) in source.policy_modules() {
-        engine.add_policy(name.clone(), rego.clone())?;
+        add(&mut engine, name, rego)?;
     }
     if !engine.get_packages()?.contains(&package) {
         return Ok(Vec::new());

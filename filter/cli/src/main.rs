@@ -5,6 +5,7 @@ mod document;
 mod findings;
 mod folder;
 mod instructions;
+mod interpreter;
 mod policy;
 mod render;
 mod test;

@@ -37,9 +37,9 @@ pub(crate) struct PolicyArguments {
     /// Further settings of the filter, JSON or YAML: limits, log, denial, http
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// What kind of requests come
-    #[arg(long, value_name = "kubelet|http", value_parser = profile, default_value = "kubelet")]
-    profile: Profile,
+    /// What kind of requests come [default: kubelet]
+    #[arg(long, value_name = "kubelet|http", value_parser = profile)]
+    profile: Option<Profile>,
     /// The rule that decides [default: data.kubelet.authz.decision, or data.http.authz.decision]
     #[arg(long, value_name = "RULE")]
     entrypoint: Option<String>,
@@ -84,7 +84,7 @@ impl PolicyArguments {
         if self.node.is_some() {
             written.node.name.clone_from(&self.node);
         }
-        written.profile = self.profile;
+        written.profile = self.profile.unwrap_or(written.profile);
         written.policy = WrittenPolicy {
             modules: modules.collect(),
             data,
@@ -115,7 +115,7 @@ impl PolicyArguments {
         } = self;
         files.data.is_empty()
             && settings.is_none()
-            && *profile == Profile::default()
+            && profile.is_none()
             && entrypoint.is_none()
             && adapter.is_none()
             && node.is_none()

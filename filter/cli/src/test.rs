@@ -3,12 +3,17 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::ensure;
+use gatelet_core::policy::Limits;
 use regorus::{
-    Engine, Value,
+    Value,
     unstable::{Rule, RuleHead},
 };
 
-use crate::{folder::Folder, policy::Files};
+use crate::{
+    folder::Folder,
+    interpreter::{add, interpreter},
+    policy::Files,
+};
 
 /// Runs the rules `test_*` in `*_test.rego`, each of which has to be true
 ///
@@ -25,15 +30,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = arguments.files.folder.display();
     let Folder { modules, data } = arguments.files.read()?;
     let data = Value::from(serde_json::Value::Object(data));
-    let mut shared = Engine::new();
-    // As in the filter and in OPA: a builtin's error leaves the rule undefined.
-    shared.set_strict_builtin_errors(false);
+    let mut shared = interpreter(&Limits::default());
     let mut tests = Vec::new();
     for (name, rego) in &modules {
         let found = if name.ends_with("_test.rego") { Tests::find(name, rego)? } else { None };
         match found {
             Some(found) => tests.push(found),
-            None => drop(shared.add_policy(name.clone(), rego.clone())?),
+            None => drop(add(&mut shared, name, rego)?),
         }
     }
     ensure!(
@@ -45,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (mut passed, mut failed) = (0_usize, 0_usize);
     for file in &tests {
         let mut engine = shared.clone();
-        engine.add_policy(file.name.clone(), file.rego.clone())?;
+        add(&mut engine, file.name, file.rego)?;
         for (test, line) in &file.rules {
             let result = engine.eval_rule(test.clone());
             if matches!(result, Ok(Value::Bool(true))) {
@@ -67,17 +70,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The tests of a file.
 struct Tests<'a> {
-    name: &'a String,
-    rego: &'a String,
+    name: &'a str,
+    rego: &'a str,
     /// The path of each rule, and the line where it is first.
     rules: BTreeMap<String, u32>,
 }
 
 impl<'a> Tests<'a> {
     /// `None` for a file without tests.
-    fn find(name: &'a String, rego: &'a String) -> anyhow::Result<Option<Self>> {
-        let mut engine = Engine::new();
-        let package = engine.add_policy(name.clone(), rego.clone())?;
+    fn find(name: &'a str, rego: &'a str) -> anyhow::Result<Option<Self>> {
+        let mut engine = interpreter(&Limits::default());
+        let package = add(&mut engine, name, rego)?;
         let mut rules = BTreeMap::new();
         for rule in engine.get_modules().iter().flat_map(|module| &module.policy) {
             if let Rule::Spec { span, head: RuleHead::Compr { refr, .. }, .. } = rule.as_ref()

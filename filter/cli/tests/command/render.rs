@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{PermissionsExt as _, symlink},
 };
 
-use gatelet_core::Reason;
+use gatelet_core::{Reason, config::Profile};
 use serde_json::json;
 
 use crate::support::{APISERVER, METRICS, ask, configuration, done, folder, gate, gatelet, write};
@@ -112,11 +112,18 @@ fn a_mounted_config_map_is_read_once_and_a_loop_not_at_all() {
 fn options_and_settings_reach_the_filter() {
     let folder = folder(&[
         METRICS,
-        ("settings.yaml", "limits: {instructions: 500}\nlog: {mask: [/query]}\n"),
+        (
+            "settings.yaml",
+            "profile: http\nhttp: {headers: [x-tenant]}\nlimits: {instructions: 500}\nlog: {mask: [/query]}\n",
+        ),
     ]);
-    let options = ["--settings", "settings.yaml", "--node", "worker-1", "--source-address"];
-    done(folder.path(), &[&["render", "rego", "-o", "p.json"], &options[..]].concat());
+    let settings = ["--settings", "settings.yaml", "--entrypoint", "data.kubelet.authz.decision"];
+    let options = ["--node", "worker-1", "--source-address"];
+    let render = ["render", "rego", "-o", "p.json"];
+    done(folder.path(), &[&render[..], &settings, &options].concat());
     let config = gate(&folder.path().join("p.json")).config().clone();
+    assert_eq!(config.profile, Profile::Http);
+    assert_eq!(config.http.headers, ["x-tenant"]);
     assert_eq!(config.limits.instructions.get(), 500);
     assert_eq!(config.log.mask, ["/query"]);
     assert_eq!(config.node.name.as_deref(), Some("worker-1"));

@@ -67,6 +67,20 @@ fn tests_share_what_has_no_tests_itself() {
 }
 
 #[test]
+fn what_the_filter_reads_can_be_tested() {
+    let long = format!("package a\n\nallow if input.x in [{}1]\n", "0, ".repeat(1000));
+    let folder = folder(&[
+        ("rego/a.rego", long.as_str()),
+        (
+            "rego/a_test.rego",
+            "package a_test\n\nimport data.a\n\ntest_one if a.allow with input as {\"x\": 1}\n",
+        ),
+    ]);
+    done(folder.path(), &["check", "rego", "--entrypoint", "data.a.allow"]);
+    assert_eq!(done(folder.path(), &["test", "rego"]).out, "1 passed, 0 failed\n");
+}
+
+#[test]
 fn tests_see_the_data() {
     let folder = folder(&[
         ("rego/a.rego", "package a\n\nallow if data.x == 1\n"),
@@ -79,6 +93,18 @@ fn tests_see_the_data() {
     );
     let run = done(folder.path(), &["test", "rego", "--data", "data.yaml"]);
     assert_eq!(run.out, "1 passed, 0 failed\n");
+}
+
+#[test]
+fn a_file_that_is_no_rego_has_its_place() {
+    let folder = folder(&[POLICY, ("rego/a_test.rego", "package a_test\n\ntest_one if = 1\n")]);
+    let Run { code, out, err } = gatelet(folder.path(), &["test", "rego"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(
+        err,
+        "gatelet: a_test.rego is not Rego\n--> a_test.rego:3:13\n  |\n3 | test_one if = 1\n  |             ^\n\
+         error: expecting expression\n"
+    );
 }
 
 #[test]
