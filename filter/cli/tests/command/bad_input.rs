@@ -129,14 +129,23 @@ const CASES: &[Case] = &[
          as the filter can't read a Struct\n",
     ),
     (
-        &[("p.json", "{}")],
-        &["check", "p.json", "--node", "worker-1"],
-        "gatelet: p.json is rendered already\nhelp: give these options to `gatelet render`\n",
-    ),
-    (
         &[],
         &["render", "rego", "-o", "policy/gatelet.json"],
         "gatelet: cannot write policy/gatelet.json: there is no folder policy\n",
+    ),
+    (
+        &[],
+        &[
+            "check",
+            "rego",
+            "--profile",
+            "http",
+            "--entrypoint",
+            "data.kubelet.authz.decision",
+            "--corpus",
+            "rego",
+        ],
+        "gatelet: the corpus has requests to a kubelet\nhelp: leave out `--corpus`\n",
     ),
     (&[], &["check", "rego", "--corpus", "rego"], "gatelet: rego has no requests\n"),
 ];

@@ -96,3 +96,25 @@ fn half_of_the_limit_is_worth_a_warning_and_all_of_it_an_error() {
         assert_eq!((run.code, run.err.as_str()), (code, err), "{limit}");
     }
 }
+
+#[test]
+fn a_rendered_file_takes_no_options_that_are_in_it_already() {
+    let folder = folder(&[METRICS, ("a.yaml", "{}")]);
+    done(folder.path(), &["render", "rego", "-o", "p.json"]);
+    done(folder.path(), &["check", "p.json", "--full"]);
+    for option in [
+        &["--data", "a.yaml"][..],
+        &["--settings", "a.yaml"],
+        &["--profile", "kubelet"],
+        &["--entrypoint", "data.kubelet.authz.decision"],
+        &["--adapter", "kubelet-tls-proxy"],
+        &["--node", "worker-1"],
+        &["--source-address"],
+        &["--dry-run-until", "2026-12-31T00:00:00Z"],
+    ] {
+        let run = gatelet(folder.path(), &[&["check", "p.json"], option].concat());
+        let want =
+            "gatelet: p.json is rendered already\nhelp: give these options to `gatelet render`\n";
+        assert_eq!((run.code, run.err.as_str()), (1, want), "{option:?}");
+    }
+}
