@@ -9,6 +9,11 @@
 //!
 //! No host, no I/O: everything about a request is decided here, and tested natively.
 
+// Every `#[test]` of this crate is the one that runs on Node too.
+#[cfg(test)]
+#[macro_use]
+extern crate gatelet_portable;
+
 pub mod config;
 pub mod corpus;
 pub mod decision;

@@ -6,6 +6,7 @@ mod shipped;
 
 use chrono::DateTime;
 use gatelet_core::{Call, Headers};
+use gatelet_portable::test;
 
 #[test]
 fn every_case_gets_its_decision() {

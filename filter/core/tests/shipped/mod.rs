@@ -1,12 +1,12 @@
-//! The shipped policy and the request corpus, read from the repository for the native drivers.
+//! The shipped policy and the request corpus, read from the repository.
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
 use gatelet_core::{Config, Gate, corpus::Corpus, policy::Builtins};
+use gatelet_portable::fs;
 use serde_json::json;
 
 /// Every file of the corpus by its name, with the gate that its cases are for.
@@ -37,7 +37,7 @@ fn modules(folder: &Path, below: &str, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = format!("{below}/{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
+        if fs::metadata(&path).unwrap().is_dir() {
             modules(&path, &name, found);
         } else if name.ends_with(".rego") && !name.ends_with("_test.rego") {
             found.insert(name, fs::read_to_string(&path).unwrap());
