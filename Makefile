@@ -15,6 +15,10 @@ export PATH := $(abspath $(TOOLS))/bin:$(PATH)
 CARGO_HOME ?= $(HOME)/.cargo
 REMAP = target.wasm32-wasip1.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/cargo","--remap-path-prefix=$(abspath $(TARGET))=/target","--remap-path-prefix=$(CURDIR)=/gatelet"]
 
+# The runner of tests on Node takes only what its own version of wasm-bindgen made.
+WASM_BINDGEN := $(shell awk -F'"' '/^name = "wasm-bindgen"$$/ { getline; print $$2 }' Cargo.lock)
+RUNNER := $(abspath $(TOOLS))/wasm-bindgen-$(WASM_BINDGEN)/bin/wasm-bindgen-test-runner
+
 # The largest modules that may be built, in bytes.
 LIMIT_gatelet := 1500000
 LIMIT_gatelet-full := 2200000
@@ -23,7 +27,7 @@ FEATURES_gatelet-full := --features full-builtins
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test
+.PHONY: help tools wasm demo up down lint test test-node
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -46,12 +50,19 @@ down: ## stop what `make up` started
 lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licences and sources
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	rustup --quiet target add wasm32-wasip1
+	rustup --quiet target add wasm32-wasip1 wasm32-unknown-unknown
 	cargo clippy --locked --package gatelet-wasm --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --package gatelet-portable --target wasm32-unknown-unknown -- -D warnings
 	cargo deny --locked check bans licenses sources
 
 test: tools wasm ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
 	cargo test --locked --workspace
+	@$(MAKE) --no-print-directory test-node
+
+test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
+	@rustup --quiet target add wasm32-unknown-unknown
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/tests/tools/on-node $(RUNNER)' \
+	  cargo test --locked --package gatelet-core --target wasm32-unknown-unknown
 
 # Copies of what cargo built, touched only when it changed: cargo writes both to one place.
 $(TARGET)/%.cargo.wasm: FORCE
@@ -71,5 +82,11 @@ $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --locked --version 0.20.2 --root $(TOOLS)
+
+# Without its lock file, which asks for more than every registry serves, and without TLS, which only
+# browsers need.
+$(RUNNER):
+	cargo install wasm-bindgen-cli --version $(WASM_BINDGEN) --bin wasm-bindgen-test-runner \
+	  --no-default-features --root $(@D:%/bin=%)
 
 FORCE:
