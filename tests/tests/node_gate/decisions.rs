@@ -64,6 +64,8 @@ async fn a_request_that_lasts_is_on_record_once_while_it_does() -> anyhow::Resul
     exec.run(&fixture.apiserver()?, b"").await?;
     let ended = |record: &Value| is_about("exec")(record) && record["log_type"] == "DownstreamEnd";
     decisions.wait_for("the exec's end", ended).await?;
+    let of_exec = decisions.records()?.into_iter().filter(is_about("exec")).count();
+    assert_eq!(of_exec, 2, "its start was on record when the second was over");
     fixture.kubelet.log("last words");
     while follow.line().await?.is_some_and(|line| !line.contains("last words")) {}
     drop(follow);
@@ -132,6 +134,6 @@ async fn what_envoy_refuses_has_a_record_without_a_decision() -> anyhow::Result<
 }
 
 /// Whether a record has a decision about this endpoint.
-fn is_about(endpoint: &str) -> impl Fn(&Value) -> bool {
+fn is_about(endpoint: &'static str) -> impl Fn(&Value) -> bool {
     move |record| record["decision"]["input"]["endpoint"] == endpoint
 }

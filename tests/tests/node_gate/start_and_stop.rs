@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use gatelet_certs::{Persona, publish};
 use gatelet_tests::client::{RawClient, RemoteCommand, get};
+use gatelet_tests::deadline::within;
 use gatelet_tests::envoy::{Envoy, binary, project};
 use gatelet_tests::gate::{NODE, cluster};
 use tempfile::TempDir;
@@ -129,8 +130,10 @@ async fn stop_lets_a_session_finish() -> anyhow::Result<()> {
     let mut fixture = Fixture::start(ALL).await?;
     let apiserver = fixture.apiserver()?;
     assert_eq!(get(&apiserver, LOG).await?.status, 200);
-    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
-    let mut session = cat.start(&apiserver).await?;
+    // Longer than it would take to stop.
+    let slow_echo = &["sh", "-c", "read word; sleep 1.2; echo $word"];
+    let mut session =
+        RemoteCommand::exec("default/web-0/app", slow_echo).with_stdin().start(&apiserver).await?;
 
     let mut stop = tokio::process::Command::from(script_command("stop", fixture.gate.folder()))
         .kill_on_drop(true)
@@ -139,13 +142,10 @@ async fn stop_lets_a_session_finish() -> anyhow::Result<()> {
     let mut client = RawClient::connect(&apiserver).await?;
     client.send_request("GET", LOG).await?;
     assert_eq!(client.response().await?.header("connection").as_deref(), Some("close"),);
-    session.send(b"still here\n").await?;
-    session.read_until("still here").await?;
-    assert!(stop.try_wait()?.is_none(), "stop has not waited for the session");
+    session.send(b"unhurried\n").await?;
+    assert_eq!(session.finish().await?.stdout, b"unhurried\n");
 
-    session.close_stdin().await?;
-    session.finish().await?;
-    assert!(stop.wait().await?.success());
+    assert!(within("stop to end", stop.wait()).await??.success());
     assert!(fixture.gate.envoy().ended().await?.success());
     Ok(())
 }
@@ -155,8 +155,9 @@ async fn stop_does_not_wait_for_ever() -> anyhow::Result<()> {
     let mut fixture = Fixture::start(ALL).await?;
     let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
     let _session = cat.start(&fixture.apiserver()?).await?;
-    let stop = script_command("stop", fixture.gate.folder()).arg("1").output()?;
-    assert!(stop.status.success(), "{stop:?}");
+    let mut stop = tokio::process::Command::from(script_command("stop", fixture.gate.folder()));
+    let stop = stop.arg("1").kill_on_drop(true).status();
+    assert!(within("stop to end", stop).await??.success());
     assert!(fixture.gate.envoy().ended().await?.success());
     Ok(())
 }
