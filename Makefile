@@ -70,11 +70,13 @@ $(TARGET)/%.cargo.wasm: FORCE
 	cargo build --locked --package gatelet-wasm --profile wasm --target wasm32-wasip1 --config '$(REMAP)' $(FEATURES_$*)
 	@cmp -s $(WASM_BUILD) $@ || cp $(WASM_BUILD) $@
 
-# The features that rustc uses of its own accord; wasm-opt cannot see them in a stripped module.
-$(MODULES): $(TARGET)/%.wasm: $(TARGET)/%.cargo.wasm | tools
-	wasm-opt -Oz --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext $< -o $@
-	@test $$(stat -c %s $@) -le $(LIMIT_$*) || \
-	  { echo "$@ has $$(stat -c %s $@) bytes, the limit is $(LIMIT_$*)" >&2; exit 1; }
+# Envoy calls every callback that a module exports, each body chunk's too: all but the filter's own go.
+# In a stripped module, Binaryen can't see which features rustc uses of its own accord.
+BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
+$(MODULES): $(TARGET)/%.wasm: $(TARGET)/%.cargo.wasm filter/wasm/exports.json | tools
+	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/wasm/exports.json $< -o $<.reduced >/dev/null
+	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
+	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }
 
 $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)
 	ENVOY_BIN=$(filter-out $(abspath $(TOOLS))/%,$(ENVOY_BIN)) tests/tools/install $(TOOLS)

@@ -47,7 +47,7 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
         ("cannot read policy/gatelet.json", |folder| {
             fs::remove_file(folder.join("policy/gatelet.json"))
         }),
-        ("no such field: 'listenerz'", |folder| {
+        ("'listenerz'", |folder| {
             let text = fs::read_to_string(folder.join("envoy.yaml"))?;
             fs::write(folder.join("envoy.yaml"), text.replace("listeners:", "listenerz:"))
         }),
