@@ -7,7 +7,7 @@
 //!   Peer    ── kubelet::Input ── Policy ── Outcome
 //! ```
 //!
-//! No host, no I/O: everything about a request is decided here, and tested natively.
+//! No host, no I/O: everything about a request is decided here, and tested natively and on Node.
 
 // Every `#[test]` of this crate is the one that runs on Node too.
 #[cfg(test)]
