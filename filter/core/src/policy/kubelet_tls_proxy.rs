@@ -14,25 +14,25 @@
 //!   policy as it is written. Only if both find that nothing denies it, it is not denied; an error
 //!   or a spent budget is a denial.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use regorus::Value;
 use regorus::unstable::Module;
-use regorus::{Engine, Value};
 
 use super::bindings::{Terms, bodies};
 use super::error::PolicyError;
+use super::interpreter::Interpreter;
 use super::outcome::{Outcome, RuleId, Verdict};
 use super::rules::{Reference, Root, Rules, dotted, each_reference};
 use super::syntax::{constant, place, static_path};
-use super::{Builtins, Limits, Policy, Source, describe, parse};
+use super::{Builtins, Limits, Policy, Source, parse};
 use crate::diagnostic::Diagnostic;
 
 /// A policy of kubelet-tls-proxy, compiled. It belongs to one thread.
 #[derive(Debug)]
 pub struct Adapter {
     policy: Policy,
-    interpreter: RefCell<Engine>,
+    interpreter: Interpreter,
 }
 
 impl Adapter {
@@ -53,22 +53,14 @@ impl Adapter {
     ) -> Result<Self, PolicyError> {
         let source = Source { entrypoint: Self::ENTRYPOINT.to_owned(), ..source.clone() };
         let policy = Policy::compile(&source, builtins, limits)?;
-        let mut interpreter = parse(&source, limits)?;
-        let modules = interpreter.get_modules().clone();
+        let mut engine = parse(&source, limits)?;
+        let modules = engine.get_modules().clone();
         let rules = Rules::collect(modules.iter().map(AsRef::as_ref))?;
         check_values(&rules)?;
         modules.iter().try_for_each(|module| check_imports(module))?;
         check_references(&rules, &source)?;
-
-        let data = Value::from(serde_json::Value::Object(source.data.clone()));
-        interpreter
-            .add_data(data)
-            .map_err(|error| PolicyError::Compile(Diagnostic::new(describe(&error))))?;
-        interpreter.set_strict_builtin_errors(true);
-        if let Some(timer) = limits.timer() {
-            interpreter.set_execution_timer_config(timer);
-        }
-        Ok(Self { policy, interpreter: RefCell::new(interpreter) })
+        let interpreter = Interpreter::new(engine, &source, limits)?.strict();
+        Ok(Self { policy, interpreter })
     }
 
     /// The SHA-256 of the policy, as [`Source::digest`] has it.
@@ -107,18 +99,7 @@ impl Adapter {
         if is_denial(&self.policy.run(input.clone())?) {
             return Ok(true);
         }
-        let mut interpreter = self
-            .interpreter
-            .try_borrow_mut()
-            .map_err(|_| Outcome::Failed("the policy is being evaluated already".to_owned()))?;
-        interpreter.set_input(input);
-        let value = interpreter.eval_rule(Self::ENTRYPOINT.to_owned()).map_err(|error| {
-            match error.downcast_ref::<regorus::LimitError>() {
-                Some(_) => Outcome::Budget,
-                None => Outcome::Failed(describe(&error)),
-            }
-        })?;
-        Ok(is_denial(&value))
+        Ok(is_denial(&self.interpreter.run(input)?))
     }
 }
 

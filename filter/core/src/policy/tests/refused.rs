@@ -119,7 +119,7 @@ fn what_has_one_value_is_accepted() {
         "x := \"some\" if {\n\tsome z in input.xs\n\tz == 2\n}\nout if x",
         "x[k] := v if some k, v in input.o\nout if x.l == 2",
         "x[k] := {\"v\": v, \"w\": w} if {\n\tsome k, v in input.o\n\tw := v + 1\n\tsome y in input.xs\n\ty == 1\n}\nout if x.l.w == 3",
-        "x[i] := o.n if some i, o in input.objs\nout if x[1] == 2",
+        "x[i] := n if {\n\tsome i, o in input.objs\n\tn := o.n\n}\nout if x[1] == 2",
         "x[[i, j]] := i + j if {\n\tsome i in input.xs\n\tsome j in input.xs\n}\nout if count(x) == 4",
         "x[k] := input.o[k] if some k in [\"k\", \"l\"]\nout if x.k == 1",
         "x[k] := true if some k in input.xs\nx[k] := true if some k in input.xs\nout if x[1]",
