@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use gatelet_core::{
-    config::{AdapterName, PeerPin, Profile, SourceAddress, Written, WrittenMode, WrittenPolicy},
+    config::{
+        AdapterName, CertificateDigest, PeerPin, Profile, SourceAddress, Written, WrittenMode,
+        WrittenPolicy,
+    },
     policy::Builtins,
 };
 use serde_json::{Map, Value};
@@ -78,6 +81,9 @@ impl PolicyArguments {
         if written.peers.is_none() && (is_dry_run || self.adapter.is_some()) {
             written.peers = Some(pins(&data)?);
         }
+        if written.denied_certificates.is_empty() {
+            written.denied_certificates = denied_certificates(&data)?;
+        }
         if self.source_address {
             written.source_address = SourceAddress::Connection;
         }
@@ -138,11 +144,6 @@ impl PolicyArguments {
 /// A dry run forwards what the policy denies: whom the data shuts out would get everything.
 fn shut_out_nobody(data: &Map<String, Value>) -> anyhow::Result<()> {
     let list = |name| data.get("kubelet").and_then(|kubelet| kubelet.get(name)?.as_array());
-    ensure!(
-        list("denied_certificates").is_none_or(Vec::is_empty),
-        "a dry run would let in the callers in `data.kubelet.denied_certificates`\n\
-         help: enforce the policy, or pin the good certificates by `certificate_sha256` and empty the list"
-    );
     let is_closed = |peer: &Value| match peer.get("presets").and_then(Value::as_array) {
         Some(presets) => presets.is_empty() || presets.contains(&Value::from("closed")),
         None => true,
@@ -174,6 +175,16 @@ fn pins(data: &Map<String, Value>) -> anyhow::Result<Vec<PeerPin>> {
         serde_json::from_value(peer).with_context(|| format!("`data.kubelet.peers[{index}]`"))
     };
     peers.iter().enumerate().map(pin).collect()
+}
+
+/// The certificates that the data denies: the filter does, too, so that a dry run doesn't let them in.
+fn denied_certificates(data: &Map<String, Value>) -> anyhow::Result<Vec<CertificateDigest>> {
+    match data.get("kubelet").and_then(|kubelet| kubelet.get("denied_certificates")) {
+        Some(list) => {
+            serde_json::from_value(list.clone()).context("`data.kubelet.denied_certificates`")
+        }
+        None => Ok(Vec::new()),
+    }
 }
 
 fn profile(name: &str) -> Result<Profile, String> {

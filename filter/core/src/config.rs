@@ -23,7 +23,7 @@ use crate::{
     policy::{Limits, PolicyError, Source},
 };
 
-pub use pin::PeerPin;
+pub use pin::{CertificateDigest, PeerPin};
 
 /// A configuration that fits together. Its policy is not compiled yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Config {
     pub mode: Mode,
     /// The only peers that get anything, whatever the policy says; `None` leaves it to the policy.
     pub peers: Option<Vec<PeerPin>>,
+    /// Certificates whose owners get nothing, whatever the policy and the mode say.
+    pub denied_certificates: Vec<CertificateDigest>,
     /// What a policy may cost.
     pub limits: Limits,
     /// The node that the gate stands before.
@@ -87,6 +89,9 @@ pub struct Written {
     /// See [`Config::peers`]; goes with `dry_run` and with the adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peers: Option<Vec<PeerPin>>,
+    /// See [`Config::denied_certificates`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denied_certificates: Vec<CertificateDigest>,
     /// What a policy may cost.
     pub limits: WrittenLimits,
     /// The node.
@@ -272,6 +277,7 @@ impl TryFrom<Written> for Config {
             mode,
             dry_run_until,
             peers,
+            denied_certificates,
             limits,
             node,
             source_address,
@@ -312,7 +318,19 @@ impl TryFrom<Written> for Config {
         }
         let policy = read_policy(policy, profile)?;
         let limits = limits.into();
-        Ok(Self { profile, policy, mode, peers, limits, node, source_address, http, denial, log })
+        Ok(Self {
+            profile,
+            policy,
+            mode,
+            peers,
+            denied_certificates,
+            limits,
+            node,
+            source_address,
+            http,
+            denial,
+            log,
+        })
     }
 }
 

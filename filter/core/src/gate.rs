@@ -117,7 +117,7 @@ impl Gate {
     /// `now` is asked for the time at the beginning, around the evaluation and at the end.
     pub fn decide(&self, call: &Call<'_>, now: impl Fn() -> DateTime<Utc>) -> Answer {
         let begin = now();
-        let ruling = self.pinned(call.peer, self.rule(call, &now), begin);
+        let ruling = self.settle(call.peer, self.rule(call, &now), begin);
         let Ruling { reason, rule, message, endpoint, input, evaluation } = ruling;
         let decision = match reason {
             Reason::Allowed | Reason::WouldDeny => {
@@ -178,19 +178,19 @@ impl Gate {
         })
     }
 
-    /// Turns away whoever is not one of the configured peers, and lets a dry run be one.
-    fn pinned(
+    /// What the policy decided, unless the configuration turns the caller away; a dry run only
+    /// watches what the policy denies.
+    fn settle(
         &self,
         peer: &Result<Peer, InvalidPeer>,
         ruling: Ruling,
         now: DateTime<Utc>,
     ) -> Ruling {
-        let is_pinned = |pins: &[PeerPin]| {
-            peer.as_ref().is_ok_and(|peer| pins.iter().any(|pin| pin.matches(peer)))
-        };
-        let decided = matches!(ruling.reason, Reason::Allowed | Reason::Denied);
-        if decided && self.config.peers.as_deref().is_some_and(|pins| !is_pinned(pins)) {
-            let message = Some("the caller is not one of the configured peers".to_owned());
+        if !matches!(ruling.reason, Reason::Allowed | Reason::Denied) {
+            return ruling;
+        }
+        if let Some(why) = self.turns_away(peer) {
+            let message = Some(why.to_owned());
             return Ruling { reason: Reason::Denied, rule: None, message, ..ruling };
         }
         match &self.config.mode {
@@ -198,6 +198,22 @@ impl Gate {
                 Ruling { reason: Reason::WouldDeny, ..ruling }
             }
             _ => ruling,
+        }
+    }
+
+    /// Why the configuration turns a caller away, whatever the policy says.
+    fn turns_away(&self, peer: &Result<Peer, InvalidPeer>) -> Option<&'static str> {
+        let certificate = peer.as_ref().ok().and_then(|peer| peer.certificate.as_ref());
+        let denied = &self.config.denied_certificates;
+        if certificate.is_some_and(|certificate| denied.iter().any(|it| it.is_of(certificate))) {
+            return Some("the caller's certificate is denied by the configuration");
+        }
+        let pinned = |pins: &[PeerPin]| {
+            peer.as_ref().is_ok_and(|peer| pins.iter().any(|pin| pin.matches(peer)))
+        };
+        match &self.config.peers {
+            Some(pins) if !pinned(pins) => Some("the caller is not one of the configured peers"),
+            _ => None,
         }
     }
 }

@@ -138,6 +138,35 @@ fn peers_of_the_configuration_hold_whatever_the_policy_says() {
 }
 
 #[test]
+fn a_denied_certificate_gets_nothing_even_in_a_dry_run() {
+    let pin = json!({"common_name": "kube-apiserver-kubelet-client", "organization": "kubeadm:cluster-admins"});
+    for (mode, decision, want) in [
+        (json!({}), "true", Reason::Allowed),
+        (json!({"denied_certificates": ["0".repeat(64)]}), "true", Reason::Denied),
+        (json!({"denied_certificates": ["1".repeat(64)]}), "true", Reason::Allowed),
+        (
+            json!({"mode": "dry_run", "dry_run_until": "2026-12-31T00:00:00Z"}),
+            "false",
+            Reason::WouldDeny,
+        ),
+        (
+            json!({
+                "mode": "dry_run", "dry_run_until": "2026-12-31T00:00:00Z",
+                "denied_certificates": [vec!["00"; 32].join(":")],
+            }),
+            "false",
+            Reason::Denied,
+        ),
+    ] {
+        let rego = format!("package kubelet.authz\n\ndecision := {decision}");
+        let mut config = json!({"policy": {"modules": {"a.rego": rego}}, "peers": [pin]});
+        config.as_object_mut().unwrap().extend(mode.as_object().unwrap().clone());
+        let gate = gate(config.clone());
+        assert_eq!(ask(&gate, &peer(APISERVER, ""), "GET", "/pods", &[]).0, want, "{config}");
+    }
+}
+
+#[test]
 fn what_a_policy_can_say_wrong_is_a_denial_with_its_reason() {
     let looping = "package kubelet.authz\n\ndecision if count([1 | some x in numbers.range(1, 300); some y in numbers.range(1, 300); x != y]) > 0";
     for (rego, want) in [

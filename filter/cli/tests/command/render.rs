@@ -158,8 +158,7 @@ fn a_dry_run_that_lets_in_who_was_shut_out_is_refused() {
     for (kubelet, want) in [
         (
             peer("[logs]") + ", denied_certificates: [ab]}",
-            "gatelet: a dry run would let in the callers in `data.kubelet.denied_certificates`\n\
-             help: enforce the policy, or pin the good certificates by `certificate_sha256` and empty the list\n",
+            "gatelet: `data.kubelet.denied_certificates`: `ab` is not a SHA-256 in 64 hexadecimal digits\n",
         ),
         (
             peer("[closed]") + "}",

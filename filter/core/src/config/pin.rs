@@ -1,8 +1,8 @@
-//! Peers named by the configuration.
+//! Peers and certificates named by the configuration.
 
 use serde::{Deserialize, Serialize};
 
-use crate::peer::Peer;
+use crate::peer::{Certificate, Peer};
 
 /// A peer known by its certificate. It must match in all that is said.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -14,11 +14,16 @@ pub struct PeerPin {
     /// One of its organizations; `null` is a subject without any.
     #[serde(deserialize_with = "Option::deserialize")]
     organization: Option<String>,
-    /// The certificate itself: the SHA-256 of its DER, in 64 hexadecimal digits, with or without
-    /// the colons that openssl prints.
-    #[serde(default, deserialize_with = "digest", skip_serializing_if = "Option::is_none")]
-    certificate_sha256: Option<String>,
+    /// The certificate itself.
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
+    certificate_sha256: Option<CertificateDigest>,
 }
+
+/// The SHA-256 of a certificate's DER: 64 hexadecimal digits, with or without the colons that openssl
+/// prints.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CertificateDigest(String);
 
 impl PeerPin {
     /// Whether this is the peer.
@@ -34,7 +39,34 @@ impl PeerPin {
                 Some(name) => organizations.contains(name),
                 None => organizations.is_empty(),
             }
-            && certificate_sha256.as_ref().is_none_or(|digest| *digest == certificate.sha256)
+            && certificate_sha256.as_ref().is_none_or(|digest| digest.is_of(certificate))
+    }
+}
+
+impl CertificateDigest {
+    /// Whether this is the certificate.
+    #[must_use]
+    pub fn is_of(&self, certificate: &Certificate) -> bool {
+        self.0 == certificate.sha256
+    }
+}
+
+impl TryFrom<String> for CertificateDigest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let digest = text.replace(':', "").to_ascii_lowercase();
+        if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Ok(Self(digest))
+        } else {
+            Err(format!("`{text}` is not a SHA-256 in 64 hexadecimal digits"))
+        }
+    }
+}
+
+impl From<CertificateDigest> for String {
+    fn from(digest: CertificateDigest) -> Self {
+        digest.0
     }
 }
 
@@ -46,14 +78,9 @@ fn not_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Err
     Ok(name)
 }
 
-fn digest<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(from)?;
-    let digest = text.replace(':', "").to_ascii_lowercase();
-    if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        Ok(Some(digest))
-    } else {
-        Err(serde::de::Error::custom(format!("`{text}` is not a SHA-256 in 64 hexadecimal digits")))
-    }
+/// An absent value is none; `null` is a mistake.
+fn some<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<CertificateDigest>, D::Error> {
+    CertificateDigest::deserialize(from).map(Some)
 }
 
 #[cfg(test)]
