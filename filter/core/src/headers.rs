@@ -75,7 +75,10 @@ impl<'a> Headers<'a> {
     /// The names of the lines that carry credentials. They never ride along with the gate's own
     /// certificate: with it, `Impersonate-User` or `X-Remote-User` would speak for an administrator.
     pub fn credentials(self) -> impl Iterator<Item = &'a str> {
-        self.0.iter().map(|(name, _)| name.as_str()).filter(|name| is_credential(name))
+        self.0
+            .iter()
+            .filter(|(name, value)| is_credential(name) || has_token_protocol(name, value))
+            .map(|(name, _)| name.as_str())
     }
 }
 
@@ -83,6 +86,14 @@ fn is_credential(name: &str) -> bool {
     matches!(name, "authorization" | "proxy-authorization" | "cookie" | "x-forwarded-client-cert")
         || name.starts_with("impersonate-")
         || name.starts_with("x-remote-")
+}
+
+/// A bearer token in the shape of a sub-protocol, which Kubernetes takes from browsers
+/// (`k8s.io/apiserver/pkg/authentication/request/websocket`).
+fn has_token_protocol(name: &str, value: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"base64url.bearer.authorization.k8s.io.";
+
+    name == "sec-websocket-protocol" && value.windows(PREFIX.len()).any(|part| part == PREFIX)
 }
 
 #[cfg(test)]
@@ -117,6 +128,10 @@ mod tests {
             ("impersonate-extra-scopes", "x"),
             ("x-remote-group", "system:masters"),
             ("x-forwarded-client-cert", "By=x"),
+            (
+                "sec-websocket-protocol",
+                "v4.channel.k8s.io,base64url.bearer.authorization.k8s.io.dA",
+            ),
             ("x-forwarded-for", "10.0.0.1"),
             ("user-agent", "kubectl"),
         ]);
@@ -128,7 +143,8 @@ mod tests {
                 "authorization",
                 "impersonate-extra-scopes",
                 "x-remote-group",
-                "x-forwarded-client-cert"
+                "x-forwarded-client-cert",
+                "sec-websocket-protocol"
             ]
         );
         assert!(headers.has_bearer_token());

@@ -12,10 +12,17 @@ presets contains preset if {
 	input.peer.authenticated == true
 	_presents_no_denied_certificate
 	some entry in data.kubelet.peers
+	_names_a_peer(entry.common_name)
 	entry.common_name == input.peer.common_name
 	entry.organization in _organizations
 	_pins_only_that(entry)
 	some preset in entry.presets
+}
+
+# A name left blank in YAML is `null`, as is the name of a certificate without one.
+_names_a_peer(common_name) if {
+	is_string(common_name)
+	common_name != ""
 }
 
 # An entry has three keys, or four with a digest. Any other key is a misspelt condition: an entry
@@ -38,12 +45,11 @@ default _denied_certificates := []
 
 _denied_certificates := data.kubelet.denied_certificates
 
-_presents_no_denied_certificate if _denied_certificates == []
-
-# One text instead of a loop, for long lists. A digest of another length might be the caller's, so it
-# denies everybody.
+# A digest that can't be read might be the caller's, so it denies everybody.
 _presents_no_denied_certificate if {
-	text := lower(replace(concat(" ", _denied_certificates), ":", ""))
-	count(text) == (count(_denied_certificates) * 65) - 1
-	contains(text, input.peer.certificate_sha256) == false
+	every denied in _denied_certificates {
+		digest := lower(replace(denied, ":", ""))
+		count(digest) == 64
+		digest != input.peer.certificate_sha256
+	}
 }

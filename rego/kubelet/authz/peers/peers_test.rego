@@ -132,3 +132,18 @@ test_a_peer_without_digest_cannot_be_told_from_a_denied_one if {
 		with data.kubelet.peers as [_pin]
 		with data.kubelet.denied_certificates as [_other_digest]
 }
+
+test_a_blank_name_pins_nobody if {
+	every name in [null, ""] {
+		peers.presets == set() with input.peer as object.union(_apiserver, {"common_name": name})
+			with data.kubelet.peers as [object.union(_pin, {"common_name": name})]
+	}
+}
+
+test_digests_that_only_together_have_the_right_length_deny_everybody if {
+	every denied in [[substring(_other_digest, 0, 63), concat("", [_other_digest, "0"])], [substring(_digest, 0, 63)]] {
+		peers.presets == set() with input.peer as _apiserver
+			with data.kubelet.peers as [_pin]
+			with data.kubelet.denied_certificates as denied
+	}
+}
