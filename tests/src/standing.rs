@@ -141,6 +141,7 @@ async fn start(folder: &Path, gate: &Path, processes: &mut Vec<Process>) -> anyh
 
     let mut start = Command::new(project().join("envoy/kubelet/start").canonicalize()?);
     start.args(["--address", GATE, "--node", NODE]).env("ENVOY_BIN", binary()?.canonicalize()?);
+    start.env("GATELET_BIN", gatelet()?);
     let log = gate.join("envoy.log");
     processes.push(Process::spawn("Envoy", start, gate, &log)?);
     let admin = Admin::new(gate.join("admin.sock"));

@@ -11,6 +11,7 @@ use gatelet_tests::client::{RawClient, RemoteCommand, get};
 use gatelet_tests::deadline::within;
 use gatelet_tests::envoy::{Envoy, binary, project};
 use gatelet_tests::gate::{NODE, cluster};
+use gatelet_tests::policy;
 use tempfile::TempDir;
 
 use crate::support::{ALL, Fixture, LOG};
@@ -29,7 +30,7 @@ fn the_configuration_is_valid_as_it_is_shipped() -> anyhow::Result<()> {
 #[tokio::test]
 async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
     type Spoil = fn(&Path) -> std::io::Result<()>;
-    let rows: [(&str, Spoil); 7] = [
+    let rows: [(&str, Spoil); 8] = [
         ("cannot read certs/serving/tls.key", |folder| {
             fs::remove_file(folder.join("certs/serving/tls.key"))
         }),
@@ -44,6 +45,9 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
             fs::copy(other, folder.join("certs/serving/tls.key")).map(drop)
         }),
         ("cannot read gatelet.wasm", |folder| fs::remove_file(folder.join("gatelet.wasm"))),
+        ("policy/gatelet.json names no module", |folder| {
+            fs::write(folder.join("policy/gatelet.json"), "{}")
+        }),
         ("cannot read policy/gatelet.json", |folder| {
             fs::remove_file(folder.join("policy/gatelet.json"))
         }),
@@ -58,6 +62,20 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
         start_refuses(folder.path(), &[], message).await?;
         assert!(!folder.path().join("admin.sock").exists(), "{message}");
     }
+    Ok(())
+}
+
+/// The command decides; here it is one that knows nothing of policies.
+#[tokio::test]
+async fn start_has_the_policy_checked() -> anyhow::Result<()> {
+    let folder = folder()?;
+    let gatelet = folder.path().join("gatelet");
+    fs::write(&gatelet, "#!/bin/sh\n[ \"$*\" = 'check policy/gatelet.json' ] && exit 1\n")?;
+    fs::set_permissions(&gatelet, fs::Permissions::from_mode(0o755))?;
+    let mut command = script_command("start", folder.path());
+    command.args(["--address", "127.0.0.1", "--node", NODE]).env("GATELET_BIN", &gatelet);
+    let Err(error) = Envoy::start(command, folder.path()).await else { panic!("started") };
+    assert!(error.to_string().contains("does not pass `gatelet check`"), "{error}");
     Ok(())
 }
 
@@ -183,7 +201,7 @@ fn folder() -> anyhow::Result<TempDir> {
     }
     symlink("/dev/null", folder.path().join("gatelet.wasm"))?;
     fs::create_dir(folder.path().join("policy"))?;
-    fs::write(folder.path().join("policy/gatelet.json"), "{}")?;
+    fs::write(folder.path().join("policy/gatelet.json"), policy::rego(ALL)?)?;
     Ok(folder)
 }
 
