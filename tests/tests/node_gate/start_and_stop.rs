@@ -209,8 +209,11 @@ async fn start_refuses(folder: &Path, arguments: &[&str], message: &str) -> anyh
     let mut command = script_command("start", folder);
     command.args(["--config", "envoy.yaml", "--address", "127.0.0.1", "--node", NODE]);
     command.args(arguments);
-    let Err(error) = Envoy::start(command, folder).await else { panic!("started: {message}") };
-    assert!(error.to_string().contains(message), "no {message:?} in {error}");
+    let error = Envoy::start(command, folder).await.map(drop).map_err(|error| error.to_string());
+    assert!(
+        error.as_ref().is_err_and(|text| text.contains(message)),
+        "no {message:?} in {error:?}"
+    );
     Ok(())
 }
 
