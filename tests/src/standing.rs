@@ -46,20 +46,17 @@ pub async fn up(folder: &Path) -> anyhow::Result<String> {
         "{} is there already: `make down` stops what runs in it, and removes it",
         folder.display()
     );
-    certificates(folder)?;
-    let folder = folder.canonicalize()?;
-    let gate = lay_out(&folder)?;
     let mut processes = Vec::new();
-    match start(&folder, &gate, &mut processes).await {
-        Ok(()) => Ok(invitation(&folder)),
-        Err(error) => {
-            for process in &processes {
-                process.end(Signal::KILL);
-            }
-            fs::remove_dir_all(&folder)?;
-            Err(error)
+    let begun = begin(folder, &mut processes).await;
+    if begun.is_err() {
+        for process in &processes {
+            process.end(Signal::KILL);
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
         }
     }
+    begun
 }
 
 /// Stops what [`up`] started, and removes its folder.
@@ -85,6 +82,14 @@ pub async fn down(folder: &Path) -> anyhow::Result<()> {
         .await?;
     }
     fs::remove_dir_all(folder).with_context(|| folder.display().to_string())
+}
+
+async fn begin(folder: &Path, processes: &mut Vec<Process>) -> anyhow::Result<String> {
+    certificates(folder)?;
+    let folder = folder.canonicalize()?;
+    let gate = lay_out(&folder)?;
+    start(&folder, &gate, processes).await?;
+    Ok(invitation(&folder))
 }
 
 /// What `gatelet-certs create` makes.

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use gatelet_tests::demo;
 use gatelet_tests::envoy::project;
 
@@ -35,10 +36,9 @@ fn section(name: &str, want: &str, line: fn(&str) -> String) -> anyhow::Result<(
     let file: PathBuf = project().join("README.md");
     let readme = fs::read_to_string(&file)?;
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let split = readme.split_once(&begin).and_then(|(before, rest)| {
-        rest.split_once(&end).map(|(found, after)| (before, found, after))
-    });
-    let Some((before, found, after)) = split else { panic!("the README has no section {name}") };
+    let missing = || format!("the README has no section {name}");
+    let (before, rest) = readme.split_once(&begin).with_context(missing)?;
+    let (found, after) = rest.split_once(&end).with_context(missing)?;
     if std::env::var_os("UPDATE_README").is_some() {
         let want = want.trim_end();
         fs::write(&file, format!("{before}{begin}{want}\n{end}{after}"))?;
