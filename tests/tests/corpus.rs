@@ -3,6 +3,7 @@
 //! bytes of what was allowed, and nothing of the rest.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 #[tokio::test]
 async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow::Result<()> {
     let mut ran = 0;
-    for (data, files) in by_data()? {
+    for Group { data, files } in groups()? {
         let mut driver = Driver::start(&data).await?;
         for (name, corpus) in files {
             for case in &corpus.cases {
@@ -35,17 +36,22 @@ async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow
     Ok(())
 }
 
-/// The corpus' files with the same data, which share a gate.
-fn by_data() -> anyhow::Result<Vec<(Value, Vec<(String, Corpus)>)>> {
-    let mut groups: Vec<(Value, Vec<(String, Corpus)>)> = Vec::new();
+/// Files of the corpus with the same data, which share a gate.
+struct Group {
+    data: Value,
+    files: Vec<(String, Corpus)>,
+}
+
+fn groups() -> anyhow::Result<Vec<Group>> {
+    let mut groups: Vec<Group> = Vec::new();
     for entry in fs::read_dir(project().join("tests/cases"))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let corpus = Corpus::parse(&fs::read_to_string(&path)?).with_context(|| name.clone())?;
         let data = Value::Object(corpus.data.clone());
-        match groups.iter_mut().find(|(other, _)| *other == data) {
-            Some((_, files)) => files.push((name, corpus)),
-            None => groups.push((data, vec![(name, corpus)])),
+        match groups.iter_mut().find(|group| group.data == data) {
+            Some(group) => group.files.push((name, corpus)),
+            None => groups.push(Group { data, files: vec![(name, corpus)] }),
         }
     }
     Ok(groups)
@@ -81,7 +87,7 @@ impl Driver {
 
     async fn run(&mut self, corpus: &Corpus, case: &Case) -> anyhow::Result<()> {
         let before = self.reached().len();
-        if corpus.peers[&case.peer].is_none() {
+        if corpus.peers.get(&case.peer).is_some_and(Option::is_none) {
             let answer = send(&self.gate.dialer(None)?, case).await;
             ensure!(answer.is_err(), "without a certificate there was an answer: {answer:?}");
         } else {
@@ -104,12 +110,14 @@ impl Driver {
     }
 
     fn caller(&mut self, persona: &str) -> anyhow::Result<&Dialer> {
-        if !self.callers.contains_key(persona) {
-            let known = Persona::from_str(persona, false).map_err(anyhow::Error::msg)?;
-            let identity = self.cluster.issue(known)?.into();
-            self.callers.insert(persona.to_owned(), self.gate.dialer(Some(&identity))?);
+        match self.callers.entry(persona.to_owned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let persona = Persona::from_str(persona, false).map_err(anyhow::Error::msg)?;
+                let identity = self.cluster.issue(persona)?.into();
+                Ok(new.insert(self.gate.dialer(Some(&identity))?))
+            }
         }
-        Ok(&self.callers[persona])
     }
 
     /// The targets of the requests that reached the kubelet.
@@ -121,16 +129,16 @@ impl Driver {
     async fn is_on_record(&mut self, case: &Case) -> anyhow::Result<()> {
         let seen = &self.seen;
         let is_new = |record: &Value| {
-            let id = record["decision"]["decision_id"].as_str();
+            let id = record.pointer("/decision/decision_id").and_then(Value::as_str);
             id.is_some_and(|id| !seen.iter().any(|seen| seen == id))
         };
         let log = self.gate.decisions();
         let record = log.wait_for("the decision in the log", is_new).await?;
-        let decision = &record["decision"];
-        self.seen.extend(decision["decision_id"].as_str().map(str::to_owned));
-        let got = (decision["reason"].as_str(), decision["rule"].as_str());
+        let text = |key: &str| record.pointer(&format!("/decision/{key}")).and_then(Value::as_str);
+        self.seen.extend(text("decision_id").map(str::to_owned));
+        let got = (text("reason"), text("rule"));
         let want = (Some(case.want.as_str()), case.rule.as_deref());
-        ensure!(got == want, "the log has {got:?}, not {want:?}: {decision}");
+        ensure!(got == want, "the log has {got:?}, not {want:?}: {record}");
         Ok(())
     }
 }
