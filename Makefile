@@ -4,7 +4,6 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS ?= .tools
 MODULES := $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm
-WASM_BUILD := $(TARGET)/wasm32-wasip1/wasm/gatelet.wasm
 
 # What the tests use, also when they are started by hand after `make wasm tools`.
 export ENVOY_BIN ?= $(abspath $(TOOLS))/bin/envoy
@@ -64,16 +63,16 @@ test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, c
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/tests/tools/on-node $(RUNNER)' \
 	  cargo test --locked --package gatelet-core --target wasm32-unknown-unknown
 
-# Copies of what cargo built, touched only when it changed: cargo writes both to one place.
-$(TARGET)/%.cargo.wasm: FORCE
+# Each in a folder of its own: in one, cargo would build both anew every time.
+$(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm: FORCE
 	@rustup --quiet target add wasm32-wasip1
-	cargo build --locked --package gatelet-wasm --profile wasm --target wasm32-wasip1 --config '$(REMAP)' $(FEATURES_$*)
-	@cmp -s $(WASM_BUILD) $@ || cp $(WASM_BUILD) $@
+	cargo build --locked --package gatelet-wasm --profile wasm --target wasm32-wasip1 \
+	  --target-dir $(TARGET)/$* --config '$(REMAP)' $(FEATURES_$*)
 
 # Envoy calls every callback that a module exports, each body chunk's too: all but the filter's own go.
 # In a stripped module, Binaryen can't see which features rustc uses of its own accord.
 BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
-$(MODULES): $(TARGET)/%.wasm: $(TARGET)/%.cargo.wasm filter/wasm/exports.json | tools
+$(MODULES): $(TARGET)/%.wasm: $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm filter/wasm/exports.json | tools
 	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/wasm/exports.json $< -o $<.reduced >/dev/null
 	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }
