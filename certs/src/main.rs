@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use anyhow::ensure;
 use clap::Parser;
 
 use gatelet_certs::{Ca, Cluster, Files, Options, Persona, issue_from, publish, table};
@@ -28,27 +29,32 @@ enum Command {
         options: Options,
     },
 
-    /// Issue one certificate from a CA that exists, the first time or again
+    /// Issue one certificate from a CA that exists: `tls.crt`, `tls.key` and `ca.crt` in a folder
+    Issue(Certificate),
+
+    /// Put a fresh pair in the place of one of the same subject
     ///
-    /// The folder gets `tls.crt`, `tls.key` and `ca.crt`. Where it holds an earlier pair of the same
-    /// subject, all three change in one move, which Envoy notices.
-    #[command(visible_alias = "renew")]
-    Issue {
-        /// Whom it is for; `list` has them all
-        #[arg(value_name = "CERTIFICATE")]
-        persona: Persona,
-        /// Folder with the CA, laid out as by `create` or kubeadm
-        #[arg(long, value_name = "DIR")]
-        from: PathBuf,
-        /// Folder for the certificate
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        #[command(flatten)]
-        options: Options,
-    },
+    /// `tls.crt`, `tls.key` and `ca.crt` change in one move, which Envoy notices.
+    Renew(Certificate),
 
     /// Print the table of all certificates: who signs, which files, which flags want them
     List,
+}
+
+/// Which certificate, by whom, and where.
+#[derive(clap::Args)]
+struct Certificate {
+    /// Whom it is for; `list` has them all
+    #[arg(value_name = "CERTIFICATE")]
+    persona: Persona,
+    /// Folder with the CA, laid out as by `create` or kubeadm
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// Folder for the certificate
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    options: Options,
 }
 
 fn main() -> ExitCode {
@@ -69,11 +75,26 @@ fn run(command: Command) -> anyhow::Result<()> {
                 writeln!(stdout, "{}", out.join(files).display())?;
             }
         }
-        Command::Issue { persona, from, out, options } => {
-            publish(&out, &issue_from(&from, persona, &options, SystemTime::now())?)?;
-            writeln!(stdout, "{}", Files::Watched(&out.to_string_lossy()))?;
+        Command::Issue(certificate) => {
+            let Certificate { out, .. } = &certificate;
+            // A link counts, wherever it leads.
+            ensure!(
+                out.join("tls.key").symlink_metadata().is_err(),
+                "{} has a certificate already; `renew` puts a fresh one in its place",
+                out.display()
+            );
+            certificate.publish(&mut stdout)?;
         }
+        Command::Renew(certificate) => certificate.publish(&mut stdout)?,
         Command::List => write!(stdout, "{}", table())?,
     }
     Ok(())
+}
+
+impl Certificate {
+    fn publish(&self, stdout: &mut impl Write) -> anyhow::Result<()> {
+        let Self { persona, from, out, options } = self;
+        publish(out, &issue_from(from, *persona, options, SystemTime::now())?)?;
+        Ok(writeln!(stdout, "{}", Files::Watched(&out.to_string_lossy()))?)
+    }
 }
