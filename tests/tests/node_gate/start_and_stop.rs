@@ -133,14 +133,19 @@ fn start_refuses_an_envoy_that_forwards_behind_a_refused_upgrade() -> anyhow::Re
 
 #[tokio::test]
 async fn start_names_the_port_that_is_taken() -> anyhow::Result<()> {
-    let folder = folder()?;
-    let taken = TcpListener::bind("127.0.0.1:0")?;
-    let port = taken.local_addr()?.port();
-    let text = fs::read_to_string(folder.path().join("envoy.yaml"))?;
-    let text =
-        text.replace("192.0.2.10, port_value: 10250", &format!("192.0.2.10, port_value: {port}"));
-    fs::write(folder.path().join("envoy.yaml"), text)?;
-    start_refuses(folder.path(), &[], &format!("port {port} of 127.0.0.1 is taken")).await
+    // Go's servers have `[::]` where they are told nothing else, which is IPv4 too.
+    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+        let folder = folder()?;
+        let taken = TcpListener::bind(address)?;
+        let port = taken.local_addr()?.port();
+        let text = fs::read_to_string(folder.path().join("envoy.yaml"))?;
+        let text = text
+            .replace("192.0.2.10, port_value: 10250", &format!("192.0.2.10, port_value: {port}"));
+        fs::write(folder.path().join("envoy.yaml"), text)?;
+        let message = format!("port {port} of 127.0.0.1 is taken");
+        start_refuses(folder.path(), &[], &message).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test]
@@ -219,7 +224,8 @@ async fn start_refuses(folder: &Path, arguments: &[&str], message: &str) -> anyh
 
 fn script_command(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(project().join("envoy/kubelet").join(name));
-    command.current_dir(folder);
+    // The policies here are good ones.
+    command.current_dir(folder).env("GATELET_BIN", "true");
     command
 }
 
