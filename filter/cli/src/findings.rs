@@ -10,9 +10,13 @@ use regorus::Value;
 
 use crate::interpreter::{add, interpreter};
 
-/// Prints the sentences in `lint.findings`, if the policy has such a rule beside its entry point.
+/// Prints what is probably not meant: an empty list of peers, and the sentences in `lint.findings`, if
+/// the policy has such a rule beside its entry point.
 pub(crate) fn warn(config: &Config) -> anyhow::Result<()> {
     let PolicyConfig::Rego(source) = &config.policy else {
+        if config.peers.as_ref().is_some_and(Vec::is_empty) {
+            eprintln!("warning: `peers` is empty, so the filter denies everybody");
+        }
         return Ok(());
     };
     for finding in findings(source, &config.limits)? {
