@@ -19,6 +19,9 @@ pub(crate) struct Metrics {
     decisions: RefCell<HashMap<(&'static str, Reason), u32>>,
 }
 
+const ERRORS: &str = "gatelet_errors";
+const MALFORMED: &str = "gatelet_malformed_requests";
+
 /// What became of a new configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Update {
@@ -48,11 +51,7 @@ impl Metrics {
         };
         host.increment_metric(id)?;
         if reason == Reason::Malformed {
-            host.increment_metric(self.id(
-                host,
-                MetricType::Counter,
-                "gatelet_malformed_requests",
-            )?)?;
+            host.increment_metric(self.id(host, MetricType::Counter, MALFORMED)?)?;
         }
         if !evaluation.is_zero() {
             let name = "gatelet_evaluation_time_us";
@@ -64,7 +63,7 @@ impl Metrics {
 
     /// Counts a call to Envoy, or an evaluation, that failed. Failing at that is of no consequence.
     pub(crate) fn failed(&self, host: &impl Host) {
-        if let Ok(id) = self.id(host, MetricType::Counter, "gatelet_errors") {
+        if let Ok(id) = self.id(host, MetricType::Counter, ERRORS) {
             let _ = host.increment_metric(id);
         }
     }
@@ -78,6 +77,10 @@ impl Metrics {
         configuration: &[u8],
     ) -> Result<(), Status> {
         let loaded = self.id(host, MetricType::Gauge, "gatelet_policy_loaded")?;
+        // From the start: an alert on a metric that isn't there misses its first change.
+        for name in [ERRORS, MALFORMED] {
+            self.id(host, MetricType::Counter, name)?;
+        }
         let name = match update {
             Update::Accepted => "gatelet_policy_updates.accepted",
             Update::Rejected => "gatelet_policy_updates.rejected",
