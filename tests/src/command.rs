@@ -34,6 +34,9 @@ pub fn render(arguments: &[impl AsRef<OsStr>]) -> anyhow::Result<String> {
     let file = folder.path().join("gatelet.json");
     let run =
         Command::new(gatelet()?).arg("render").args(arguments).arg("-o").arg(&file).output()?;
-    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let said = String::from_utf8_lossy(&run.stderr);
+    ensure!(run.status.success(), "{said}");
+    // What it warns of.
+    eprint!("{said}");
     Ok(std::fs::read_to_string(file)?)
 }

@@ -33,7 +33,7 @@ pub struct Row {
     pub request: String,
     /// What the caller got.
     pub answer: String,
-    /// The rule that the decision log names, or its reason.
+    /// The rule that the decision log names; without one what it says instead.
     pub rule: String,
     /// From the first byte sent to the answer.
     pub time: Duration,
@@ -44,14 +44,15 @@ pub struct Row {
 /// Runs the whole demo, and leaves the decision log at `log`.
 ///
 /// # Errors
-/// When something can't be started, or ends before its time. A row that turns out otherwise than
-/// promised is no error: it says so itself.
+/// When something can't be started. A row that turns out otherwise than promised is no error: it says
+/// so itself; and so does the table if the script could not be played to its end.
 pub async fn run(log: &Path) -> anyhow::Result<Table> {
     let mut stage = Stage::build().await?;
-    let rows = script::play(&mut stage).await;
+    let mut rows = Vec::new();
+    let broken_off = script::play(&mut stage, &mut rows).await.err();
     fs::copy(stage.gate.decisions().path(), log).with_context(|| log.display().to_string())?;
     stage.gate.stop();
-    Ok(Table(rows?))
+    Ok(Table { rows, broken_off })
 }
 
 /// Everything that the script needs: the cluster's certificates, a kubelet, the gate before it.
@@ -95,7 +96,7 @@ impl Stage {
         Ok(begin.elapsed())
     }
 
-    /// The rule of the newest decision, or the reason where no rule decided.
+    /// The rule of the newest decision; where no rule decided, the log's message or reason.
     async fn rule(&mut self) -> anyhow::Result<String> {
         let seen = &self.seen;
         let is_new = |record: &Value| {
@@ -107,7 +108,7 @@ impl Stage {
             record.pointer(&format!("/decision/{key}")).and_then(Value::as_str).map(str::to_owned)
         };
         self.seen.extend(text("decision_id"));
-        let rule = text("rule").or_else(|| text("reason"));
+        let rule = text("rule").or_else(|| text("message")).or_else(|| text("reason"));
         rule.context("a decision without a reason")
     }
 }

@@ -7,6 +7,7 @@ pub mod deadline;
 pub mod demo;
 pub mod envoy;
 pub mod gate;
+pub mod interrupt;
 pub mod kubelet;
 pub mod policy;
 pub mod standing;

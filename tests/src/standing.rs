@@ -22,6 +22,7 @@ use crate::{
     deadline::eventually,
     envoy::{Admin, binary, project},
     gate::{NODE, module},
+    interrupt::unless_interrupted,
 };
 
 const GATE: &str = "127.0.0.2";
@@ -47,7 +48,7 @@ pub async fn up(folder: &Path) -> anyhow::Result<String> {
         folder.display()
     );
     let mut processes = Vec::new();
-    let begun = begin(folder, &mut processes).await;
+    let begun = unless_interrupted(begin(folder, &mut processes)).await;
     if begun.is_err() {
         for process in &processes {
             process.end(Signal::KILL);
@@ -118,7 +119,10 @@ fn lay_out(folder: &Path) -> anyhow::Result<PathBuf> {
         .args(["--node", NODE, "--source-address", "--output"])
         .arg(gate.join("policy/gatelet.json"))
         .output()?;
-    ensure!(render.status.success(), "{}", String::from_utf8_lossy(&render.stderr));
+    let said = String::from_utf8_lossy(&render.stderr);
+    ensure!(render.status.success(), "{said}");
+    // What it warns of.
+    eprint!("{said}");
     Ok(gate)
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use gatelet_tests::{demo, standing};
+use gatelet_tests::{demo, interrupt::unless_interrupted, standing};
 
 /// Puts a stand-in kubelet behind the gate.
 #[derive(Parser)]
@@ -40,7 +40,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run { log } => demo::run(&log).await.map(|table| show(&table, &log)),
+        Command::Run { log } => {
+            unless_interrupted(demo::run(&log)).await.map(|table| show(&table, &log))
+        }
         Command::Up { folder } => standing::up(&folder).await.map(|invitation| {
             println!("{invitation}");
             ExitCode::SUCCESS
@@ -54,13 +56,14 @@ async fn main() -> ExitCode {
 }
 
 fn show(table: &demo::Table, log: &Path) -> ExitCode {
-    println!("{table}");
-    let unexpected = table.rows().iter().filter(|row| !row.as_promised).count();
-    println!("\n{} rows, {unexpected} other than promised", table.rows().len());
-    println!("\nThe decision log, one JSON object a line, is {}. A look at it:", log.display());
-    println!("  grep -o '\"reason\":\"[a-z_]*\"' {} | sort | uniq -c", log.display());
+    let demo::Table { rows, .. } = table;
+    let unexpected = rows.iter().filter(|row| !row.as_promised).count();
+    let log = log.display();
+    println!("{table}\n\n{} rows, {unexpected} other than promised\n", rows.len());
+    println!("The decision log, one JSON object a line, is {log}. A look at it:");
+    println!("  grep -o '\"reason\":\"[a-z_]*\"' {log} | sort | uniq -c");
     println!("To try next:");
-    println!("  make up                                       the same, left running for curl");
-    println!("  $EDITOR tests/demo/policy.yaml && make demo   another policy");
-    if unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("  make up     the same, left running for curl, and for a policy of your own");
+    println!("  make down   stop it");
+    if table.is_as_promised() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

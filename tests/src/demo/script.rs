@@ -22,15 +22,13 @@ const SCHEDULER: (&str, Persona) = ("scheduler", Persona::Scheduler);
 const OTHER_NODE: (&str, Persona) = ("another node", Persona::OtherNode);
 
 /// Sends everything, one after the other.
-pub(super) async fn play(stage: &mut Stage) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    denied_commands(stage, &mut rows).await?;
-    allowed(stage, &mut rows).await?;
-    refused(stage, &mut rows).await?;
-    strangers(stage, &mut rows).await?;
-    unchanged_policy(stage, &mut rows).await?;
-    policy_change(stage, &mut rows).await?;
-    Ok(rows)
+pub(super) async fn play(stage: &mut Stage, rows: &mut Vec<Row>) -> anyhow::Result<()> {
+    denied_commands(stage, rows).await?;
+    allowed(stage, rows).await?;
+    refused(stage, rows).await?;
+    strangers(stage, rows).await?;
+    unchanged_policy(stage, rows).await?;
+    policy_change(stage, rows).await
 }
 
 /// What everybody comes for: a shell that the control plane doesn't get, by no way that there is.
@@ -123,7 +121,7 @@ async fn policy_change(stage: &mut Stage, rows: &mut Vec<Row>) -> anyhow::Result
     let cat = RemoteCommand::exec(CONTAINER, &["cat"]).with_stdin();
     let dialer = stage.dialer(Some(APISERVER.1))?;
     let begin = Instant::now();
-    let mut session = cat.start(&dialer).await?;
+    let mut session = cat.start(&dialer).await.context("exec cat, and leave it open")?;
     session.send(b"before\n").await?;
     let said = session.read_until("before").await?;
     let time = begin.elapsed();

@@ -7,14 +7,19 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, presets::UTF8_FULL
 use super::Row;
 
 /// What became of each request. Its text is a table.
-#[derive(Clone, Debug)]
-pub struct Table(pub(super) Vec<Row>);
+#[derive(Debug)]
+pub struct Table {
+    /// One for each request.
+    pub rows: Vec<Row>,
+    /// Why there are no more.
+    pub broken_off: Option<anyhow::Error>,
+}
 
 impl Table {
-    /// The rows.
+    /// Whether everything came out as this demo promises.
     #[must_use]
-    pub fn rows(&self) -> &[Row] {
-        &self.0
+    pub fn is_as_promised(&self) -> bool {
+        self.broken_off.is_none() && self.rows.iter().all(|row| row.as_promised)
     }
 }
 
@@ -26,7 +31,7 @@ impl fmt::Display for Table {
             .set_content_arrangement(ContentArrangement::Disabled);
         let bold = |title: &str| Cell::new(title).add_attribute(Attribute::Bold);
         table.set_header(["who", "request", "answer", "rule or reason", "ms"].map(bold));
-        for Row { who, request, answer, rule, time, as_promised } in &self.0 {
+        for Row { who, request, answer, rule, time, as_promised } in &self.rows {
             let color = match (as_promised, answer.get(..1)) {
                 (false, _) => Color::Magenta,
                 (true, Some("4")) => Color::Red,
@@ -37,21 +42,25 @@ impl fmt::Display for Table {
             let time = format!("{:.1}", time.as_secs_f64() * 1000.0);
             table.add_row([
                 Cell::new(who),
-                Cell::new(request),
+                Cell::new(shorten(request)),
                 Cell::new(answer).fg(color),
-                Cell::new(rule),
+                Cell::new(shorten(rule)),
                 Cell::new(time),
             ]);
         }
-        table.fmt(to)
+        table.fmt(to)?;
+        match &self.broken_off {
+            Some(error) => write!(to, "\nbroken off: {error:#}"),
+            None => Ok(()),
+        }
     }
 }
 
 /// An answer may be a whole page of metrics; its beginning tells enough.
-fn shorten(answer: &str) -> String {
-    const LONGEST: usize = 40;
-    if answer.chars().count() <= LONGEST {
-        return answer.to_owned();
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 46;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
     }
-    answer.chars().take(LONGEST - 1).chain(['…']).collect()
+    text.chars().take(LONGEST - 1).chain(['…']).collect()
 }
