@@ -72,7 +72,16 @@ fn mistakes_are_told_with_the_way_out() {
              `gatelet-certs create` or kubeadm made it: No such file or directory (os error 2)\n",
         ),
         (
-            &["issue", "gate-serving", "--from", "out", "--out", "out/gatelet/serving", "--node", "n"],
+            &[
+                "issue",
+                "gate-serving",
+                "--from",
+                "out",
+                "--out",
+                "out/gatelet/serving",
+                "--node",
+                "n",
+            ],
             "gatelet-certs: out/gatelet/serving has a certificate already; `renew` puts a fresh one \
              in its place\n",
         ),
