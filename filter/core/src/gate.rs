@@ -56,6 +56,8 @@ pub struct Answer {
     pub endpoint: &'static str,
     /// How long the policy took.
     pub evaluation: Duration,
+    /// Whether the evaluation failed, which is a denial and somebody's fault.
+    pub failed: bool,
     /// The line of the decision log, a JSON object.
     pub record: String,
 }
@@ -68,6 +70,7 @@ struct Ruling {
     endpoint: &'static str,
     input: Option<serde_json::Value>,
     evaluation: Duration,
+    failed: bool,
 }
 
 /// Of a path that has no reading, the log has this many bytes.
@@ -118,17 +121,7 @@ impl Gate {
     pub fn decide(&self, call: &Call<'_>, now: impl Fn() -> DateTime<Utc>) -> Answer {
         let begin = now();
         let ruling = self.settle(call.peer, self.rule(call, &now), begin);
-        let Ruling { reason, rule, message, endpoint, input, evaluation } = ruling;
-        let decision = match reason {
-            Reason::Allowed | Reason::WouldDeny => {
-                let credentials = call.headers.credentials().map(str::to_owned).collect();
-                Decision::Allow(Permit::new(credentials))
-            }
-            _ => {
-                let shown = rule.as_ref().filter(|_| self.config.denial.show_rule);
-                Decision::Deny(Denial::new(reason, shown))
-            }
-        };
+        let Ruling { reason, rule, message, endpoint, input, evaluation, failed } = ruling;
         let mut input = input.unwrap_or_else(|| unread(call));
         let masked = log::mask(&mut input, &self.config.log.mask);
         let record = Record {
@@ -145,10 +138,22 @@ impl Gate {
             metrics: Metrics::new(evaluation, elapsed(begin, now())),
             masked,
         };
-        // Every part of a record has a JSON form; were that ever to fail, the line says so.
-        let record = serde_json::to_string(&record)
-            .unwrap_or_else(|_| r#"{"message":"the record can't be written"}"#.to_owned());
-        Answer { decision, reason, endpoint, evaluation, record }
+        let record = serde_json::to_string(&record);
+        let decision = match (reason, &record) {
+            (Reason::Allowed | Reason::WouldDeny, Ok(_)) => {
+                let credentials = call.headers.credentials().map(str::to_owned).collect();
+                Decision::Allow(Permit::new(credentials))
+            }
+            // What can't be written down isn't carried out, though every part of a record has a JSON
+            // form today.
+            _ => {
+                let shown = rule.as_ref().filter(|_| self.config.denial.show_rule);
+                Decision::Deny(Denial::new(reason, shown))
+            }
+        };
+        let record =
+            record.unwrap_or_else(|_| r#"{"message":"the record can't be written"}"#.to_owned());
+        Answer { decision, reason, endpoint, evaluation, failed, record }
     }
 
     fn rule(&self, call: &Call<'_>, now: &impl Fn() -> DateTime<Utc>) -> Ruling {
@@ -253,6 +258,7 @@ impl Ruling {
             endpoint,
             input: None,
             evaluation: Duration::ZERO,
+            failed: false,
         }
     }
 }
@@ -274,6 +280,7 @@ fn timed(
     let begin = now();
     let outcome = ask();
     let evaluation = elapsed(begin, now());
+    let failed = matches!(outcome, Outcome::Failed(_));
     let (reason, verdict) = match outcome {
         Outcome::Allowed(verdict) => (Reason::Allowed, verdict),
         Outcome::Denied(verdict) => (Reason::Denied, verdict),
@@ -285,7 +292,7 @@ fn timed(
     };
     let Verdict { rule, reason: message } = verdict;
     let input = serde_json::to_value(input).ok();
-    Ruling { reason, rule, message, endpoint, input, evaluation }
+    Ruling { reason, rule, message, endpoint, input, evaluation, failed }
 }
 
 /// The requests that an unchanged policy of kubelet-tls-proxy is asked about, as (method, path).

@@ -58,11 +58,11 @@ impl<H: Host> Http<H> {
             peer: &peer,
             decision_id: &uuid::Uuid::new_v4().to_string(),
         };
-        let Answer { decision, reason, endpoint, evaluation, record } =
+        let Answer { decision, reason, endpoint, evaluation, failed, record } =
             gate.decide(&call, || self.now());
         // A decision that is not on record is not carried out.
         host.set_record(&record).map_err(|e| Stop::Failed("recording the decision", e))?;
-        if metrics.decided(host, endpoint, reason, evaluation).is_err() {
+        if metrics.decided(host, endpoint, reason, evaluation).is_err() || failed {
             metrics.failed(host);
         }
         match decision {

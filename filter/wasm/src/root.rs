@@ -86,3 +86,37 @@ fn announce(gate: &Gate) {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    const GOOD: &[u8] =
+        br#"{"policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}}}"#;
+
+    #[test]
+    fn a_configuration_is_counted_once_and_a_bad_one_leaves_the_gauge() {
+        let fake = Fake::default();
+        let host = &fake;
+        assert!(configure(&host, b"{}").is_err());
+        assert_eq!(fake.metric("gatelet_policy_loaded"), None);
+        assert_eq!(fake.metric("gatelet_policy_updates.rejected"), Some(1));
+        // As each worker does.
+        assert!(configure(&host, GOOD).is_ok());
+        assert!(configure(&host, GOOD).is_ok());
+        assert_eq!(fake.metric("gatelet_policy_updates.accepted"), Some(1));
+        assert!(configure(&host, b"{}").is_err());
+        assert_eq!(fake.metric("gatelet_policy_loaded"), Some(1));
+        assert_eq!(fake.metric("gatelet_policy_updates.rejected"), Some(2));
+    }
+
+    #[test]
+    fn every_counter_is_there_from_the_start() {
+        let fake = Fake::default();
+        assert!(configure(&&fake, GOOD).is_ok());
+        for name in ["gatelet_errors", "gatelet_malformed_requests"] {
+            assert!(fake.names.borrow().iter().any(|known| known == name), "{name}");
+        }
+    }
+}

@@ -140,6 +140,18 @@ fn a_metric_that_can_not_be_counted_stops_nobody() {
 }
 
 #[test]
+fn an_evaluation_that_fails_is_a_denial_and_an_error() {
+    // regorus' register VM allows this, and its interpreter doesn't.
+    let rego = "package kubelet.authz\n\ndecision if f(input.nope)\n\nf(_) := true";
+    let fake = Fake::new(request("GET", "/pods", &[]), Some(APISERVER));
+    let policy = json!({"policy": {"modules": {"authz.rego": rego}}});
+    assert_eq!(send(&fake, shared(policy)), Action::Pause);
+    assert_eq!(fake.replies.borrow()[0].0, 403);
+    assert_eq!(fake.metric("gatelet_errors"), Some(1));
+    assert_eq!(fake.metric("gatelet_decisions.pods.undefined"), Some(1));
+}
+
+#[test]
 fn without_a_policy_nothing_goes_on() {
     let fake = Fake::new(request("GET", "/metrics", &[]), Some(APISERVER));
     assert_eq!(send(&fake, None), Action::Pause);
