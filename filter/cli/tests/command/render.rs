@@ -207,4 +207,10 @@ fn a_policy_of_kubelet_tls_proxy_denies_what_it_denied() {
     assert_eq!(ask(&gate, APISERVER, exec, &spdy), Reason::Denied);
     assert_eq!(ask(&gate, APISERVER, "GET /metrics", &[]), Reason::Allowed);
     assert_eq!(ask(&gate, "CN=someone", "GET /metrics", &[]), Reason::Denied);
+
+    let check = [&["check", "rego"], &options[..]].concat();
+    assert_eq!(done(folder.path(), &check).err, "");
+    write(folder.path(), "peers.yaml", "kubelet: {peers: []}");
+    let warning = "warning: `peers` is empty, so the filter denies everybody\n";
+    assert_eq!(done(folder.path(), &check).err, warning);
 }
