@@ -6,6 +6,7 @@ pub mod command;
 pub mod deadline;
 pub mod demo;
 pub mod envoy;
+pub mod fixture;
 pub mod gate;
 pub mod interrupt;
 pub mod kubelet;

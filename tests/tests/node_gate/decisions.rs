@@ -3,9 +3,8 @@
 use std::slice::from_ref;
 
 use gatelet_tests::client::{Follow, OpenError, RawClient, RemoteCommand, get, open_spdy};
+use gatelet_tests::fixture::{ALL, EXEC, Fixture, LOG, LOGS};
 use serde_json::{Value, json};
-
-use crate::support::{ALL, EXEC, Fixture, LOG, LOGS};
 
 #[tokio::test]
 async fn a_denied_exec_never_reaches_the_kubelet_and_allowed_logs_do() -> anyhow::Result<()> {

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use gatelet_tests::client::{RawClient, get};
+use gatelet_tests::fixture::{ALL, EXEC, Fixture, LOG, Setup};
 use gatelet_tests::kubelet::Fault;
 use hyper::StatusCode;
 use serde_json::json;
-
-use crate::support::{ALL, EXEC, Fixture, LOG, Setup};
 
 #[tokio::test]
 async fn a_kubelet_that_is_down_is_unavailable() -> anyhow::Result<()> {

@@ -7,4 +7,3 @@ mod monitoring;
 mod mutual_tls;
 mod policy_updates;
 mod start_and_stop;
-mod support;

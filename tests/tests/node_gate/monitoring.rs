@@ -1,8 +1,7 @@
 //! Metrics and readiness have a listener of their own, which shows nothing else.
 
 use gatelet_tests::client::{get, request};
-
-use crate::support::{Fixture, LOG, LOGS};
+use gatelet_tests::fixture::{Fixture, LOG, LOGS};
 
 #[tokio::test]
 async fn prometheus_sees_decisions_by_endpoint_and_reason() -> anyhow::Result<()> {

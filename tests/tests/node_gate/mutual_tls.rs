@@ -3,10 +3,9 @@
 use gatelet_certs::{Flaw, Persona};
 use gatelet_tests::client::{RawClient, get};
 use gatelet_tests::deadline::eventually;
+use gatelet_tests::fixture::{ALL, Fixture, LOG, Setup};
 use gatelet_tests::gate::Profile;
 use rustls::HandshakeKind;
-
-use crate::support::{ALL, Fixture, LOG, Setup};
 
 #[tokio::test]
 async fn only_a_valid_client_certificate_of_the_cluster_gets_through() -> anyhow::Result<()> {

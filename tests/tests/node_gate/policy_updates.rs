@@ -1,10 +1,9 @@
 //! A new policy is a new file, and nobody is disturbed.
 
 use gatelet_tests::client::{RemoteCommand, get};
+use gatelet_tests::fixture::{ALL, Fixture, LOG, LOGS};
 use gatelet_tests::gate::Update;
 use gatelet_tests::policy;
-
-use crate::support::{ALL, Fixture, LOG, LOGS};
 
 const BROKEN: &str = "package kubelet.authz\n\ndecision := {";
 

@@ -10,11 +10,10 @@ use gatelet_certs::{Persona, publish};
 use gatelet_tests::client::{RawClient, RemoteCommand, get};
 use gatelet_tests::deadline::within;
 use gatelet_tests::envoy::{Envoy, binary, project};
+use gatelet_tests::fixture::{ALL, Fixture, LOG};
 use gatelet_tests::gate::{NODE, cluster};
 use gatelet_tests::policy;
 use tempfile::TempDir;
-
-use crate::support::{ALL, Fixture, LOG};
 
 #[test]
 fn the_configuration_is_valid_as_it_is_shipped() -> anyhow::Result<()> {
