@@ -1,19 +1,15 @@
-//! The start script refuses what can't work, and the stop script lets requests finish.
+//! The start script refuses what can't work, by name.
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use gatelet_certs::{Persona, publish};
-use gatelet_tests::client::{RawClient, RemoteCommand, get};
-use gatelet_tests::deadline::within;
-use gatelet_tests::envoy::{Envoy, binary, project};
-use gatelet_tests::fixture::{ALL, Fixture, LOG};
-use gatelet_tests::gate::{NODE, cluster};
-use gatelet_tests::policy;
-use tempfile::TempDir;
+use gatelet_tests::envoy::{Envoy, binary};
+use gatelet_tests::gate::NODE;
+
+use crate::script::{folder, refused, script_command};
 
 #[test]
 fn the_configuration_is_valid_as_it_is_shipped() -> anyhow::Result<()> {
@@ -147,68 +143,6 @@ async fn start_names_the_port_that_is_taken() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn stop_lets_a_session_finish() -> anyhow::Result<()> {
-    let mut fixture = Fixture::start(ALL).await?;
-    let apiserver = fixture.apiserver()?;
-    assert_eq!(get(&apiserver, LOG).await?.status, 200);
-    // Longer than it would take to stop.
-    let slow_echo = &["sh", "-c", "read word; sleep 1.2; echo $word"];
-    let mut session =
-        RemoteCommand::exec("default/web-0/app", slow_echo).with_stdin().start(&apiserver).await?;
-
-    let mut stop = tokio::process::Command::from(script_command("stop", fixture.gate.folder()))
-        .kill_on_drop(true)
-        .spawn()?;
-    fixture.gate.admin().wait_for_stat("server.live", |live| live == 0).await?;
-    let mut client = RawClient::connect(&apiserver).await?;
-    client.send_request("GET", LOG).await?;
-    assert_eq!(client.response().await?.header("connection").as_deref(), Some("close"),);
-    session.send(b"unhurried\n").await?;
-    assert_eq!(session.finish().await?.stdout, b"unhurried\n");
-
-    assert!(within("stop to end", stop.wait()).await??.success());
-    assert!(fixture.gate.envoy().ended().await?.success());
-    Ok(())
-}
-
-#[tokio::test]
-async fn stop_does_not_wait_for_ever() -> anyhow::Result<()> {
-    let mut fixture = Fixture::start(ALL).await?;
-    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
-    let _session = cat.start(&fixture.apiserver()?).await?;
-    let mut stop = tokio::process::Command::from(script_command("stop", fixture.gate.folder()));
-    let stop = stop.arg("1").kill_on_drop(true).status();
-    assert!(within("stop to end", stop).await??.success());
-    assert!(fixture.gate.envoy().ended().await?.success());
-    Ok(())
-}
-
-#[test]
-fn stop_says_that_nothing_runs() -> anyhow::Result<()> {
-    let folder = folder()?;
-    refused(script_command("stop", folder.path()).output()?, "nobody answers at admin.sock");
-    Ok(())
-}
-
-/// A folder with all that the start script asks for, and files in it that a test may spoil.
-fn folder() -> anyhow::Result<TempDir> {
-    let (folder, cluster) = (tempfile::tempdir()?, cluster()?);
-    let shipped = project().join("envoy/kubelet");
-    publish(&folder.path().join("certs/serving"), &cluster.issue(Persona::GateServing)?)?;
-    publish(&folder.path().join("certs/kubelet"), &cluster.issue(Persona::GateClientOwned)?)?;
-    fs::copy(shipped.join("envoy.yaml"), folder.path().join("envoy.yaml"))?;
-    fs::create_dir(folder.path().join("sds"))?;
-    for entry in fs::read_dir(shipped.join("sds"))? {
-        let entry = entry?;
-        fs::copy(entry.path(), folder.path().join("sds").join(entry.file_name()))?;
-    }
-    symlink("/dev/null", folder.path().join("gatelet.wasm"))?;
-    fs::create_dir(folder.path().join("policy"))?;
-    fs::write(folder.path().join("policy/gatelet.json"), policy::rego(ALL)?)?;
-    Ok(folder)
-}
-
 async fn start_refuses(folder: &Path, arguments: &[&str], message: &str) -> anyhow::Result<()> {
     let mut command = script_command("start", folder);
     command.args(["--config", "envoy.yaml", "--address", "127.0.0.1", "--node", NODE]);
@@ -219,18 +153,4 @@ async fn start_refuses(folder: &Path, arguments: &[&str], message: &str) -> anyh
         "no {message:?} in {error:?}"
     );
     Ok(())
-}
-
-fn script_command(name: &str, folder: &Path) -> Command {
-    let mut command = Command::new(project().join("envoy/kubelet").join(name));
-    // The policies here are good ones.
-    command.current_dir(folder).env("GATELET_BIN", "true");
-    command
-}
-
-/// Asserts that a script has failed and says why.
-fn refused(output: Output, message: &str) {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(message), "no {message:?} in {said:?}");
-    assert!(!output.status.success(), "{message}");
 }

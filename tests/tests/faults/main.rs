@@ -1,0 +1,9 @@
+//! What can go wrong, and that nothing gets through then: for each fault what the caller got, what the
+//! stand-in kubelet saw, and what was logged and counted. Real Envoy, the shipped configuration.
+
+mod certificates;
+mod kubelet;
+mod policies;
+mod script;
+mod start;
+mod stop;
