@@ -41,6 +41,9 @@ pub struct Call<'a> {
     pub end_of_stream: bool,
     /// Who sent it.
     pub peer: &'a Result<Peer, InvalidPeer>,
+    /// The cluster to which Envoy's route leads (`xds.cluster_name`). It counts for callers without a
+    /// certificate, and who can't tell it turns them away.
+    pub cluster: Option<&'a [u8]>,
     /// The name of the decision in the log.
     pub decision_id: &'a str,
 }
@@ -72,6 +75,10 @@ struct Ruling {
     evaluation: Duration,
     failed: bool,
 }
+
+/// What there is for a token. Whether the token is worth anything is the control plane's word, and
+/// nobody would have a pod's output, or its shell, depend on that.
+const TOKEN_ENDPOINTS: [&str; 3] = ["metrics", "stats", "healthz"];
 
 /// Of a path that has no reading, the log has this many bytes.
 const LONGEST_UNREAD_PATH: usize = 1024;
@@ -120,7 +127,7 @@ impl Gate {
     /// `now` is asked for the time at the beginning, around the evaluation and at the end.
     pub fn decide(&self, call: &Call<'_>, now: impl Fn() -> DateTime<Utc>) -> Answer {
         let begin = now();
-        let ruling = self.settle(call.peer, self.rule(call, &now), begin);
+        let ruling = self.settle(call, self.rule(call, &now), begin);
         let Ruling { reason, rule, message, endpoint, input, evaluation, failed } = ruling;
         let mut input = input.unwrap_or_else(|| unread(call));
         let masked = log::mask(&mut input, &self.config.log.mask);
@@ -138,11 +145,12 @@ impl Gate {
             metrics: Metrics::new(evaluation, elapsed(begin, now())),
             masked,
         };
-        let record = serde_json::to_string(&record);
+        let record = log::line(&record);
         let decision = match (reason, &record) {
             (Reason::Allowed | Reason::WouldDeny, Ok(_)) => {
-                let credentials = call.headers.credentials().map(str::to_owned).collect();
-                Decision::Allow(Permit::new(credentials))
+                let credentials = call.headers.credentials();
+                let removed = credentials.filter(|&name| !self.lets_keep(call, name));
+                Decision::Allow(Permit::new(removed.map(str::to_owned).collect()))
             }
             // What can't be written down isn't carried out, though every part of a record has a JSON
             // form today.
@@ -185,16 +193,11 @@ impl Gate {
 
     /// What the policy decided, unless the configuration turns the caller away; a dry run only
     /// watches what the policy denies.
-    fn settle(
-        &self,
-        peer: &Result<Peer, InvalidPeer>,
-        ruling: Ruling,
-        now: DateTime<Utc>,
-    ) -> Ruling {
+    fn settle(&self, call: &Call<'_>, ruling: Ruling, now: DateTime<Utc>) -> Ruling {
         if !matches!(ruling.reason, Reason::Allowed | Reason::Denied) {
             return ruling;
         }
-        if let Some(why) = self.turns_away(peer) {
+        if let Some(why) = self.turns_away(call, ruling.endpoint) {
             let message = Some(why.to_owned());
             return Ruling { reason: Reason::Denied, rule: None, message, ..ruling };
         }
@@ -207,8 +210,15 @@ impl Gate {
     }
 
     /// Why the configuration turns a caller away, whatever the policy says.
-    fn turns_away(&self, peer: &Result<Peer, InvalidPeer>) -> Option<&'static str> {
+    fn turns_away(&self, call: &Call<'_>, endpoint: &str) -> Option<&'static str> {
+        let peer = call.peer;
         let certificate = peer.as_ref().ok().and_then(|peer| peer.certificate.as_ref());
+        if certificate.is_none() && self.config.profile == Profile::Kubelet {
+            let why = self.turns_away_without_certificate(call, endpoint);
+            if why.is_some() {
+                return why;
+            }
+        }
         let denied = &self.config.denied_certificates;
         if certificate.is_some_and(|certificate| denied.iter().any(|it| it.is_of(certificate))) {
             return Some("the caller's certificate is denied by the configuration");
@@ -220,6 +230,34 @@ impl Gate {
             Some(pins) if !pinned(pins) => Some("the caller is not one of the configured peers"),
             _ => None,
         }
+    }
+
+    /// The kubelet is to know such a caller by its token alone. So the token has to get there, and the
+    /// gate's certificate must not: Envoy has to have chosen the cluster for that.
+    fn turns_away_without_certificate(
+        &self,
+        call: &Call<'_>,
+        endpoint: &str,
+    ) -> Option<&'static str> {
+        let Some(cluster) = &self.config.token_cluster else {
+            return Some("the caller has no certificate");
+        };
+        if call.cluster != Some(cluster.as_bytes()) {
+            return Some("the caller has no certificate, and Envoy's route is not to `token_cluster`");
+        }
+        if !call.headers.has_one_bearer_token() {
+            return Some("the caller has neither a certificate nor one bearer token");
+        }
+        if !TOKEN_ENDPOINTS.contains(&endpoint) || call.headers.all(":method").ne([b"GET"]) {
+            return Some("without a certificate there are metrics, statistics and health only");
+        }
+        None
+    }
+
+    /// Whether a credential goes on: the token of a caller without a certificate, and nothing else.
+    fn lets_keep(&self, call: &Call<'_>, header: &str) -> bool {
+        let has_certificate = call.peer.as_ref().map_or(true, |peer| peer.certificate.is_some());
+        self.config.token_cluster.is_some() && !has_certificate && header == "authorization"
     }
 }
 

@@ -1,10 +1,10 @@
 //! The decision log: one JSON object a decision, in the shape of OPA's.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Serializer, Value, ser::Formatter};
 
 use crate::{decision::Reason, policy::RuleId};
 
@@ -51,6 +51,39 @@ impl Metrics {
             timer_rego_query_eval_ns: nanoseconds(evaluation),
             timer_server_handler_ns: nanoseconds(whole),
         }
+    }
+}
+
+/// JSON on one line, in printable ASCII. The rest is escaped: in the terminal of whoever reads the
+/// log, a caller's control characters would be commands, and bidi overrides would hide what stands
+/// there. JSON's own escapes leave DEL, C1 and all of Unicode as they are.
+///
+/// # Errors
+/// When a value has no JSON form.
+pub(crate) fn line(record: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut line = Vec::new();
+    record.serialize(&mut Serializer::with_formatter(&mut line, Ascii))?;
+    String::from_utf8(line).map_err(serde::ser::Error::custom)
+}
+
+/// Compact JSON whose strings are printable ASCII.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        to: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let is_odd = |character: char| !matches!(character, ' '..='~');
+        for piece in fragment.split_inclusive(is_odd) {
+            let plain = piece.trim_end_matches(is_odd);
+            to.write_all(plain.as_bytes())?;
+            for unit in piece.strip_prefix(plain).into_iter().flat_map(str::encode_utf16) {
+                write!(to, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -110,6 +143,27 @@ mod tests {
                 "null": null,
             })
         );
+    }
+
+    #[test]
+    fn a_line_is_printable_ascii_and_says_the_same() {
+        for text in [
+            "kubectl/v1.36.2 (linux/amd64)",
+            "\u{9b}31m",
+            "a\u{85}b\u{7f}c",
+            "\u{1b}[2J\r\n\t\0",
+            "\u{202e}txt.exe\u{2066}",
+            "\u{2028}\u{feff}\u{e0041}",
+            "\u{1f600}\u{10ffff}",
+            "ö\"\\é",
+            "",
+        ] {
+            let record = json!({"a": [text, 1], text: text});
+            let line = line(&record).unwrap();
+            assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
+            assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), record, "{line}");
+        }
+        assert_eq!(line(&json!("a\u{9b}b")).unwrap(), r#""a\u009bb""#);
     }
 
     #[test]
