@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use gatelet_core::{
     config::{
-        AdapterName, CertificateDigest, PeerPin, Profile, SourceAddress, Written, WrittenMode,
-        WrittenPolicy,
+        AdapterName, CertificateDigest, PeerPin, Profile, SourceAddress, TOKEN_CLUSTER, Written,
+        WrittenMode, WrittenPolicy,
     },
     policy::Builtins,
 };
@@ -58,6 +58,9 @@ pub(crate) struct PolicyArguments {
     /// Let policies see the caller's address; Envoy has to have `use_remote_address: true`
     #[arg(long)]
     source_address: bool,
+    /// Let callers without a certificate keep their bearer token; Envoy has to be started with `--tokens`
+    #[arg(long)]
+    tokens: bool,
     /// Only log what the policy denies, until this time (RFC 3339), for the callers in
     /// `data.kubelet.peers`
     #[arg(long, value_name = "TIME")]
@@ -86,6 +89,9 @@ impl PolicyArguments {
         }
         if self.source_address {
             written.source_address = SourceAddress::Connection;
+        }
+        if self.tokens {
+            written.token_cluster = Some(TOKEN_CLUSTER.to_owned());
         }
         if self.node.is_some() {
             written.node.name.clone_from(&self.node);
@@ -117,6 +123,7 @@ impl PolicyArguments {
             full: _,
             node,
             source_address,
+            tokens,
             dry_run_until,
         } = self;
         files.data.is_empty()
@@ -126,6 +133,7 @@ impl PolicyArguments {
             && adapter.is_none()
             && node.is_none()
             && !source_address
+            && !tokens
             && dry_run_until.is_none()
     }
 

@@ -44,6 +44,10 @@ pub struct Config {
     pub node: Node,
     /// Where the peer's address comes from.
     pub source_address: SourceAddress,
+    /// Envoy's cluster for callers who bring a bearer token and no certificate. It leads to a kubelet
+    /// that checks the token, over connections without the gate's certificate. `None` turns such
+    /// callers away.
+    pub token_cluster: Option<String>,
     /// Settings of profile `http`.
     pub http: HttpConfig,
     /// What callers are told.
@@ -98,6 +102,9 @@ pub struct Written {
     pub node: Node,
     /// Where the peer's address comes from.
     pub source_address: SourceAddress,
+    /// See [`Config::token_cluster`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_cluster: Option<String>,
     /// Settings of profile `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpConfig>,
@@ -236,6 +243,9 @@ pub enum ConfigError {
     Policy(#[from] PolicyError),
 }
 
+/// The cluster for callers without a certificate in the shipped configuration of Envoy.
+pub const TOKEN_CLUSTER: &str = "kubelet-tokens";
+
 /// The name of the configuration in messages.
 const FILE: &str = "configuration";
 
@@ -281,6 +291,7 @@ impl TryFrom<Written> for Config {
             limits,
             node,
             source_address,
+            token_cluster,
             http,
             denial,
             log,
@@ -297,6 +308,18 @@ impl TryFrom<Written> for Config {
                 "the adapter `kubelet-tls-proxy` needs `peers`",
                 "such a policy doesn't look at who is asking: list who may",
             ));
+        }
+        match (profile, token_cluster.as_deref()) {
+            (Profile::Http, Some(_)) => {
+                return Err(field("`token_cluster` has no meaning in profile `http`", "remove it"));
+            }
+            (Profile::Kubelet, Some("")) => {
+                return Err(field(
+                    "`token_cluster` is empty",
+                    "name Envoy's cluster for callers without a certificate, or remove it",
+                ));
+            }
+            (Profile::Kubelet, _) | (Profile::Http, None) => {}
         }
         let http = match (profile, http) {
             (Profile::Kubelet, Some(_)) => {
@@ -327,6 +350,7 @@ impl TryFrom<Written> for Config {
             limits,
             node,
             source_address,
+            token_cluster,
             http,
             denial,
             log,

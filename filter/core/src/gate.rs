@@ -243,7 +243,9 @@ impl Gate {
             return Some("the caller has no certificate");
         };
         if call.cluster != Some(cluster.as_bytes()) {
-            return Some("the caller has no certificate, and Envoy's route is not to `token_cluster`");
+            return Some(
+                "the caller has no certificate, and Envoy's route is not to `token_cluster`",
+            );
         }
         if !call.headers.has_one_bearer_token() {
             return Some("the caller has neither a certificate nor one bearer token");

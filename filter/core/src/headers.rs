@@ -72,6 +72,17 @@ impl<'a> Headers<'a> {
         })
     }
 
+    /// Whether the caller sent one bearer token (RFC 6750), and nothing else that could be taken for
+    /// one: of several, proxies and servers take different ones.
+    #[must_use]
+    pub fn has_one_bearer_token(self) -> bool {
+        let mut values = self.all("authorization");
+        let (Some(value), None) = (values.next(), values.next()) else { return false };
+        value.split_at_checked(7).is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case(b"bearer ") && is_bearer_token(token)
+        })
+    }
+
     /// The names of the lines that carry credentials. They never ride along with the gate's own
     /// certificate: with it, `Impersonate-User` or `X-Remote-User` would speak for an administrator.
     pub fn credentials(self) -> impl Iterator<Item = &'a str> {
@@ -80,6 +91,14 @@ impl<'a> Headers<'a> {
             .filter(|(name, value)| is_credential(name) || has_token_protocol(name, value))
             .map(|(name, _)| name.as_str())
     }
+}
+
+/// `b64token` of RFC 6750.
+fn is_bearer_token(token: &[u8]) -> bool {
+    let end = token.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
+    let (token, _padding) = token.split_at_checked(end).unwrap_or_default();
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    !token.is_empty() && token.iter().all(is_plain)
 }
 
 fn is_credential(name: &str) -> bool {
@@ -148,6 +167,33 @@ mod tests {
             ]
         );
         assert!(headers.has_bearer_token());
+    }
+
+    #[test]
+    fn one_bearer_token_is_one_line_with_one_token() {
+        for (values, want) in [
+            (&["Bearer eyJhbGciOi.J9-_~+/x=="][..], true),
+            (&["bearer t"], true),
+            (&["BEARER t"], true),
+            (&[], false),
+            (&["Bearer t", "Bearer t"], false),
+            (&["Bearer t", "Basic eA=="], false),
+            // As Envoy joins two lines.
+            (&["Bearer t,Bearer u"], false),
+            (&["Bearer t, Basic eA=="], false),
+            (&["Bearer  t"], false),
+            (&["Bearer t "], false),
+            (&["Bearer\tt"], false),
+            (&[" Bearer t"], false),
+            (&["Bearer"], false),
+            (&["Bearer "], false),
+            (&["Bearer =="], false),
+            (&["Bearer t=t"], false),
+            (&["Basic eA=="], false),
+        ] {
+            let raw: Vec<_> = values.iter().map(|value| ("authorization", *value)).collect();
+            assert_eq!(Headers::new(&lines(&raw)).has_one_bearer_token(), want, "{values:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn every_case_gets_its_decision() {
                 headers: Headers::new(&lines),
                 end_of_stream: case.ends(),
                 peer: &corpus.peer(case),
+                cluster: None,
                 decision_id: "1",
             };
             let answer = gate.decide(&call, || DateTime::UNIX_EPOCH);

@@ -1,6 +1,6 @@
 //! The gate as a whole: what it says of a request, and what it writes down.
 
-#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use chrono::DateTime;
 use gatelet_core::{
@@ -56,7 +56,7 @@ fn ask(
         .collect();
     let headers = Headers::new(&lines);
     let end_of_stream = !headers.has("upgrade");
-    let call = Call { headers, end_of_stream, peer, decision_id: "a-b-c" };
+    let call = Call { headers, end_of_stream, peer, cluster: None, decision_id: "a-b-c" };
     let answer = gate.decide(&call, || DateTime::UNIX_EPOCH);
     let forwards = matches!(answer.decision, Decision::Allow(_));
     assert_eq!(forwards, matches!(answer.reason, Reason::Allowed | Reason::WouldDeny));
@@ -164,6 +164,92 @@ fn a_denied_certificate_gets_nothing_even_in_a_dry_run() {
         let gate = gate(config.clone());
         assert_eq!(ask(&gate, &peer(APISERVER, ""), "GET", "/pods", &[]).0, want, "{config}");
     }
+}
+
+/// Decides a request of a caller without a certificate, and tells whether its token goes on.
+fn ask_without_certificate(
+    gate: &Gate,
+    cluster: Option<&str>,
+    (method, target): (&str, &str),
+    tokens: &[&str],
+) -> (Reason, bool) {
+    let mut lines = vec![
+        (":method".to_owned(), method.into()),
+        (":path".to_owned(), target.into()),
+        (":authority".to_owned(), "worker-1".into()),
+        ("x-remote-user".to_owned(), "root".into()),
+    ];
+    lines.extend(tokens.iter().map(|&token| ("authorization".to_owned(), token.into())));
+    let call = Call {
+        headers: Headers::new(&lines),
+        end_of_stream: true,
+        peer: &Ok(Peer::default()),
+        cluster: cluster.map(str::as_bytes),
+        decision_id: "1",
+    };
+    let answer = gate.decide(&call, || DateTime::UNIX_EPOCH);
+    let Decision::Allow(permit) = answer.decision else { return (answer.reason, false) };
+    let removed = permit.into_removed_headers();
+    assert!(removed.contains(&"x-remote-user".to_owned()), "{removed:?}");
+    (answer.reason, !removed.contains(&"authorization".to_owned()))
+}
+
+#[test]
+fn a_token_in_place_of_a_certificate_goes_only_where_the_configuration_says() {
+    const METRICS: (&str, &str) = ("GET", "/metrics/resource");
+    const TOKEN: &[&str] = &["Bearer t"];
+    let all = json!({"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}});
+    let closed = gate(json!({"policy": all}));
+    let open = gate(json!({"policy": all, "token_cluster": "tokens"}));
+    let (to_tokens, to_kubelet) = (Some("tokens"), Some("kubelet"));
+    for (note, gate, cluster, request, tokens, want) in [
+        ("metrics", &open, to_tokens, METRICS, TOKEN, true),
+        ("statistics", &open, to_tokens, ("GET", "/stats/summary"), TOKEN, true),
+        ("health", &open, to_tokens, ("GET", "/healthz"), TOKEN, true),
+        ("not configured", &closed, to_tokens, METRICS, TOKEN, false),
+        ("not configured, another cluster", &closed, to_kubelet, METRICS, TOKEN, false),
+        ("the cluster with the certificate", &open, to_kubelet, METRICS, TOKEN, false),
+        ("an unknown cluster", &open, None, METRICS, TOKEN, false),
+        ("no token", &open, to_tokens, METRICS, &[], false),
+        ("two tokens", &open, to_tokens, METRICS, &["Bearer t", "Bearer t"], false),
+        ("no bearer", &open, to_tokens, METRICS, &["Basic eA=="], false),
+        ("pods", &open, to_tokens, ("GET", "/pods"), TOKEN, false),
+        ("logs", &open, to_tokens, ("GET", "/containerLogs/default/web-0/app"), TOKEN, false),
+        ("run", &open, to_tokens, ("POST", "/run/default/web-0/app?cmd=id"), TOKEN, false),
+        ("a reset", &open, to_tokens, ("DELETE", "/metrics/slis"), TOKEN, false),
+    ] {
+        let reason = if want { Reason::Allowed } else { Reason::Denied };
+        let got = ask_without_certificate(gate, cluster, request, tokens);
+        assert_eq!(got, (reason, want), "{note}");
+    }
+    let (reason, record) = ask(&closed, &Ok(Peer::default()), "GET", "/metrics", &[]);
+    assert_eq!(reason, Reason::Denied);
+    assert_eq!(record["message"], "the caller has no certificate");
+}
+
+#[test]
+fn a_token_beside_a_certificate_stays_behind_whatever_the_configuration_says() {
+    let all = json!({"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}});
+    let gate = gate(json!({"policy": all, "token_cluster": "tokens"}));
+    let lines = [
+        (":method", "GET"),
+        (":path", "/metrics"),
+        (":authority", "worker-1"),
+        ("authorization", "Bearer t"),
+    ];
+    let lines: Vec<_> =
+        lines.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    let call = Call {
+        headers: Headers::new(&lines),
+        end_of_stream: true,
+        peer: &peer(APISERVER, ""),
+        cluster: Some(b"tokens"),
+        decision_id: "1",
+    };
+    let Decision::Allow(permit) = gate.decide(&call, || DateTime::UNIX_EPOCH).decision else {
+        panic!("a certificate suffices");
+    };
+    assert_eq!(permit.into_removed_headers(), ["authorization"]);
 }
 
 #[test]

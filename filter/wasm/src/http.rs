@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
-use gatelet_core::{Answer, Call, Decision, Denial, Headers, Permit};
+use gatelet_core::{Answer, Call, Decision, Denial, Headers, Peer, Permit, peer::InvalidPeer};
 use proxy_wasm::{
     traits::{Context, HttpContext},
     types::{Action, Status},
@@ -50,12 +50,16 @@ impl<H: Host> Http<H> {
     fn decide(&self, shared: &Shared, end_of_stream: bool) -> Result<Permit, Stop> {
         let Shared { gate, metrics, peers } = shared;
         let host = &self.host;
+        #[cfg(feature = "fault-injection")]
+        crate::fault::in_request(host, "before-decision");
         let lines = host.request_headers().map_err(|e| Stop::Failed("reading the headers", e))?;
         let peer = peers.of_connection(host, gate.config().vouches_for_source_address());
+        let cluster = self.cluster(shared, &peer);
         let call = Call {
             headers: Headers::new(&lines),
             end_of_stream,
             peer: &peer,
+            cluster: cluster.as_deref(),
             decision_id: &uuid::Uuid::new_v4().to_string(),
         };
         let Answer { decision, reason, endpoint, evaluation, failed, record } =
@@ -71,8 +75,20 @@ impl<H: Host> Http<H> {
         }
     }
 
+    /// Where Envoy's route leads. It is asked only where it counts: a property costs more than half a
+    /// microsecond.
+    fn cluster(&self, shared: &Shared, peer: &Result<Peer, InvalidPeer>) -> Option<Vec<u8>> {
+        let has_certificate = peer.as_ref().map_or(true, |peer| peer.certificate.is_some());
+        if has_certificate || shared.gate.config().token_cluster.is_none() {
+            return None;
+        }
+        self.host.property(&["xds", "cluster_name"]).ok().flatten()
+    }
+
     /// The one way on, and it takes the proof.
     fn forward(&self, permit: Permit) -> Result<Action, Stop> {
+        #[cfg(feature = "fault-injection")]
+        crate::fault::in_request(&self.host, "after-decision");
         for name in permit.into_removed_headers() {
             self.host
                 .remove_request_header(&name)

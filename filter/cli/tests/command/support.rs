@@ -109,6 +109,7 @@ fn decide(
         headers: Headers::new(&lines),
         end_of_stream: headers.is_empty(),
         peer: &Peer::from_properties(&properties, false),
+        cluster: None,
         decision_id: "1",
     };
     gate.decide(&call, || DateTime::UNIX_EPOCH).reason

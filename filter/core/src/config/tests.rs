@@ -20,6 +20,7 @@ fn what_is_absent_has_its_usual_value() {
     assert_eq!(config.peers, None);
     assert_eq!(config.limits, Limits::default());
     assert!(!config.vouches_for_source_address());
+    assert_eq!(config.token_cluster, None);
     assert!(!config.denial.show_rule);
     assert_eq!(config.log.mask, ["/exec/env", "/query/env"]);
     let PolicyConfig::Rego(source) = config.policy else { panic!("no adapter was named") };
@@ -108,6 +109,11 @@ fn unknown_repeated_and_senseless_fields_are_refused() {
             "in profile `http`",
         ),
         (json!({"http": {"headers": []}}), "`http` has no meaning"),
+        (
+            json!({"profile": "http", "token_cluster": "a"}),
+            "`token_cluster` has no meaning in profile `http`",
+        ),
+        (json!({"token_cluster": ""}), "`token_cluster` is empty"),
         (
             json!({"profile": "http", "http": {"headers": ["X-Tenant"]}}),
             "`http.headers` has `X-Tenant`",

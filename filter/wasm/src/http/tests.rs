@@ -116,6 +116,25 @@ fn credentials_are_taken_out_of_what_goes_on() {
 }
 
 #[test]
+fn the_token_of_a_caller_without_a_certificate_goes_on_to_its_cluster_alone() {
+    let open = || shared(json!({"token_cluster": "tokens"}));
+    let credentials = [("authorization", "Bearer t"), ("x-remote-group", "g")];
+    for (cluster, want, removed) in [
+        (Some("tokens"), Action::Continue, &["x-remote-group"][..]),
+        (Some("kubelet"), Action::Pause, &[]),
+        (None, Action::Pause, &[]),
+    ] {
+        let mut fake = Fake::new(request("GET", "/metrics", &credentials), None);
+        if let Some(cluster) = cluster {
+            fake.set("xds.cluster_name", cluster);
+        }
+        assert_eq!(send(&fake, open()), want, "{cluster:?}");
+        assert_eq!(*fake.removed.borrow(), removed, "{cluster:?}");
+        assert_eq!(send(&fake, shared(json!({}))), Action::Pause, "not configured");
+    }
+}
+
+#[test]
 fn nothing_goes_on_when_envoy_fails() {
     let token = [("authorization", "Bearer t")];
     for call in ["request_headers", "set_record", "remove_request_header", "property"] {
