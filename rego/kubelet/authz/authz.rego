@@ -1,7 +1,8 @@
 # METADATA
 # title: Kubelet API authorization
 # description: |
-#   Allows what the presets of the calling peer allow, and nothing else. Grants are a set: presets
+#   Allows what the presets of the calling peer allow, and nothing else; a caller without a
+#   certificate is no peer, and has the preset `scrape` at most. Grants are a set: presets
 #   combine without conflict, and the grant that allowed a request gives the rule its name.
 package kubelet.authz
 
@@ -30,6 +31,8 @@ allow contains "logs" if {
 	"logs" in data.kubelet.authz.peers.presets
 	data.kubelet.authz.presets.logs.allow
 }
+
+allow contains "scrape" if data.kubelet.authz.presets.scrape.allow
 
 allow contains grant if {
 	"operate" in data.kubelet.authz.peers.presets

@@ -62,6 +62,26 @@ test_what_no_preset_knows_stays_denied if {
 	}
 }
 
+test_a_token_without_a_certificate_scrapes_what_is_listed_and_nothing_else if {
+	peer := {"authenticated": false, "bearer_token": true}
+	every endpoint, decision in {
+		"metrics": {"allow": true, "rule": "scrape"},
+		"stats": _not_pinned,
+		"containerLogs": _not_pinned,
+	} {
+		authz.decision == decision with input as object.union(object.remove(_request(endpoint), ["peer"]), {"peer": peer})
+			with data.kubelet.peers as [_entry(["observe", "logs"])]
+			with data.kubelet.logs.namespaces as ["*"]
+			with data.kubelet.scrape.endpoints as ["metrics"]
+	}
+}
+
+test_scraping_is_granted_to_no_peer if {
+	authz.decision == _not_granted with input as _request("metrics")
+		with data.kubelet.peers as [_entry(["scrape"])]
+		with data.kubelet.scrape.endpoints as ["metrics"]
+}
+
 test_closed_takes_back_what_other_presets_allow if {
 	authz.decision == _not_granted with input as _logs
 		with data.kubelet.peers as [_entry(["logs"]), _entry(["closed"])]

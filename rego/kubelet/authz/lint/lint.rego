@@ -11,6 +11,7 @@ package kubelet.authz.lint
 # entrypoint: true
 findings contains finding if {
 	count(_peers) == 0
+	_scraped == []
 	finding := "`data.kubelet.peers` pins nobody, so the policy denies everybody; rego/examples shows how to"
 }
 
@@ -58,6 +59,18 @@ findings contains finding if {
 	"operate" in _listed
 	count(_operate) == 0
 	finding := "the preset `operate` grants nothing without entries in `data.kubelet.operate`"
+}
+
+findings contains finding if {
+	not is_array(_scraped)
+	finding := "`data.kubelet.scrape.endpoints` is no list, so it grants nothing"
+}
+
+findings contains finding if {
+	is_array(_scraped)
+	some endpoint in _scraped
+	not endpoint in {"healthz", "metrics", "stats"}
+	finding := sprintf("`data.kubelet.scrape.endpoints` names `%v`; there are healthz, metrics, stats", [endpoint])
 }
 
 findings contains finding if {
@@ -109,6 +122,10 @@ _peers := data.kubelet.peers if is_array(data.kubelet.peers)
 default _operate := []
 
 _operate := data.kubelet.operate if is_array(data.kubelet.operate)
+
+default _scraped := []
+
+_scraped := data.kubelet.scrape.endpoints
 
 default _denied_certificates := []
 

@@ -32,6 +32,23 @@ test_a_peer_list_that_pins_nobody_is_a_finding if {
 	}
 }
 
+test_who_only_lets_tokens_in_has_no_finding if {
+	lint.findings == set() with data.kubelet.scrape.endpoints as ["metrics"]
+}
+
+test_what_can_not_be_scraped_is_a_finding if {
+	finding := "`data.kubelet.scrape.endpoints` names `pods`; there are healthz, metrics, stats"
+	lint.findings == {finding} with data.kubelet.scrape.endpoints as ["healthz", "pods"]
+}
+
+test_endpoints_that_are_no_list_are_a_finding if {
+	finding := "`data.kubelet.scrape.endpoints` is no list, so it grants nothing"
+	every endpoints in ["metrics", null, {"metrics": true}] {
+		lint.findings == {finding} with data.kubelet.peers as [_pin]
+			with data.kubelet.scrape.endpoints as endpoints
+	}
+}
+
 test_a_missing_key_is_a_finding if {
 	every key in ["common_name", "organization", "presets"] {
 		finding := sprintf("`data.kubelet.peers[1]` has no `%s` and pins nobody", [key])
