@@ -1,13 +1,14 @@
 //! Responses, in the words of a kubelet.
 
 use std::convert::Infallible;
+use std::future::ready;
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 
 use super::upgrade::Session;
@@ -38,10 +39,20 @@ pub(super) fn document(
 }
 
 /// A body of unknown length, in chunks, without a content type: so do the kubelet's logs come.
-pub(super) fn stream(
+pub(super) fn streamed(
     frames: impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + 'static,
 ) -> Answer {
     Answer::Response(Response::new(StreamBody::new(frames).boxed_unsync()))
+}
+
+/// Promises more than it sends, which makes hyper give the connection up.
+pub(super) fn broken_off() -> Answer {
+    let first = stream::once(ready(Ok(Frame::data(Bytes::from_static(b"the first bytes")))));
+    // Time to send them.
+    let end = stream::once(tokio::task::yield_now()).filter_map(|()| ready(None));
+    let mut response = Response::new(StreamBody::new(first.chain(end)).boxed_unsync());
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1000"));
+    Answer::Response(response)
 }
 
 pub(super) fn redirect(location: &str) -> Answer {

@@ -7,6 +7,7 @@
 //! server      listener, TLS, one task a connection; hyper on top of
 //! wire        the record's tap, below the HTTP parser
 //! mux, query  a target as Go reads it        -> routes -> documents, logs, process
+//! webhook     who sent it, and may they      -> routes
 //! upgrade     the 101s                       -> remote_command, port_forward
 //! ```
 
@@ -23,6 +24,7 @@ mod remote_command;
 mod routes;
 mod server;
 mod upgrade;
+mod webhook;
 mod wire;
 
 use std::fs::File;
@@ -39,6 +41,7 @@ pub use self::options::{Fault, Options};
 use self::record::Recorder;
 pub use self::record::{Peer, Recorded};
 use self::server::Listener;
+pub use self::webhook::{Account, User, Webhook};
 
 /// A running stand-in kubelet, with a thread and a runtime of its own.
 ///
@@ -62,7 +65,8 @@ impl StandInKubelet {
         let record = options.record.as_ref().map(|path| {
             File::create(path).with_context(|| format!("can't create {}", path.display()))
         });
-        let recorder = Recorder::new(record.transpose()?);
+        let webhook = options.webhook.clone().unwrap_or_default();
+        let recorder = Recorder::new(record.transpose()?, webhook);
         let logs = Logs::new();
         let kubelet = Kubelet { options, logs: logs.clone(), recorder: recorder.clone() };
         let (bound, listening) = mpsc::sync_channel(1);
@@ -72,6 +76,16 @@ impl StandInKubelet {
             .spawn(move || run(kubelet, &bound, stopped))?;
         let address = listening.recv().context("the kubelet's thread has ended")??;
         Ok(Self { address, logs, recorder, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Stops it, and starts another at its address, with a record of its own.
+    ///
+    /// # Errors
+    /// As [`StandInKubelet::start`].
+    pub fn replace(&mut self, options: Options) -> anyhow::Result<()> {
+        self.stop();
+        *self = Self::start(Options { listen: self.address, ..options })?;
+        Ok(())
     }
 
     /// Where it listens.
@@ -102,8 +116,8 @@ impl StandInKubelet {
     }
 }
 
-impl Drop for StandInKubelet {
-    fn drop(&mut self) {
+impl StandInKubelet {
+    fn stop(&mut self) {
         // Sending fails only when the thread has already ended, by a panic.
         self.stop.take().map(|stop| stop.send(()));
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
@@ -111,6 +125,12 @@ impl Drop for StandInKubelet {
         {
             resume_unwind(panic);
         }
+    }
+}
+
+impl Drop for StandInKubelet {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

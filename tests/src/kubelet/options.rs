@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
+use super::webhook::Webhook;
 use crate::tls::Identity;
 
 /// How to run a [`StandInKubelet`](super::StandInKubelet).
@@ -16,8 +17,11 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The serving pair.
     pub serving: Identity,
-    /// The CA (PEM) of the only clients that it talks to.
+    /// The CA (PEM) of the clients' certificates.
     pub client_ca: Vec<u8>,
+    /// Whom it asks about clients without a certificate, and about what tokens are worth. `None` is a
+    /// kubelet of profile owned: it asks nobody, and talks to nobody else.
+    pub webhook: Option<Webhook>,
     /// Where commands run: a scratch directory, but *not* a sandbox.
     pub directory: PathBuf,
     /// The command that attach finds running.
@@ -39,6 +43,7 @@ impl Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             serving,
             client_ca,
+            webhook: None,
             directory,
             main_command: vec!["cat".to_owned()],
             ports: BTreeMap::new(),
@@ -60,6 +65,10 @@ pub enum Fault {
     Slow(Duration),
     /// Upgrades get this status instead of 101, and the connection stays open for more requests.
     AnswerUpgradesWith(StatusCode),
+    /// Upgrades get their 101, and then the connection is closed.
+    CloseUpgraded,
+    /// Answers break off after their first bytes, and the connection is reset.
+    BreakOff,
     /// Every request gets a 307 to this location.
     RedirectTo(String),
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 
+use super::webhook::{User, Webhook};
 use crate::deadline::within;
 
 /// Who presented the client certificate of a connection.
@@ -28,8 +29,8 @@ pub struct Recorded {
     pub order: usize,
     /// The connection it came on, from 0.
     pub connection: u64,
-    /// The client certificate of the connection.
-    pub peer: Peer,
+    /// As whom it arrived.
+    pub user: User,
     /// The method; empty when the head could not be parsed.
     pub method: String,
     /// The request target, neither decoded nor cut; empty when the head could not be parsed.
@@ -78,11 +79,18 @@ pub(super) struct Recorder {
     requests: Arc<Mutex<Vec<Recorded>>>,
     changes: watch::Sender<()>,
     file: Option<Arc<File>>,
+    webhook: Arc<Webhook>,
 }
 
 impl Recorder {
-    pub(super) fn new(file: Option<File>) -> Self {
-        Self { requests: Arc::default(), changes: watch::Sender::new(()), file: file.map(Arc::new) }
+    pub(super) fn new(file: Option<File>, webhook: Webhook) -> Self {
+        let (requests, changes) = (Arc::default(), watch::Sender::new(()));
+        Self { requests, changes, file: file.map(Arc::new), webhook: Arc::new(webhook) }
+    }
+
+    /// Who sends these headers on the connection of this client.
+    pub(super) fn user(&self, peer: Option<&Peer>, headers: &[(String, Vec<u8>)]) -> User {
+        self.webhook.authenticate(peer, headers)
     }
 
     pub(super) fn requests(&self) -> Vec<Recorded> {

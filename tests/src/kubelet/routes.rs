@@ -21,6 +21,10 @@ const SPDY_PORTS: &[&str] = &["portforward.k8s.io"];
 
 /// Answers a request as a kubelet with all its handlers enabled does.
 pub(super) async fn answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
+    let webhook = kubelet.options.webhook.as_ref();
+    if let Some(refusal) = webhook.and_then(|webhook| webhook.refusal(request)) {
+        return refusal;
+    }
     let target = Target::parse(&request.target);
     let segments = match target.route() {
         Route::Segments(segments) => segments,
@@ -181,7 +185,7 @@ fn container_logs(kubelet: &Kubelet, query: &Query) -> Answer {
         return text(StatusCode::BAD_REQUEST, "previous terminated container not found");
     }
     match LogOptions::parse(query) {
-        Ok(options) => answer::stream(kubelet.logs.read(options)),
+        Ok(options) => answer::streamed(kubelet.logs.read(options)),
         Err(error) => text(StatusCode::BAD_REQUEST, error),
     }
 }

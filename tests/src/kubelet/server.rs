@@ -1,7 +1,7 @@
 //! The listener, and what happens on a connection: TLS, the tap, HTTP, the tunnel after an upgrade.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +26,7 @@ use super::answer::{self, Answer, Body, text};
 use super::record::{Peer, Recorded};
 use super::wire::{Tapped, Wire};
 use super::{Fault, Kubelet, Options, routes};
-use crate::tls;
+use crate::tls::{self, Demand};
 
 const BACKLOG: u32 = 1024;
 
@@ -47,7 +47,11 @@ enum Bound {
 
 impl Listener {
     pub(super) fn bind(options: &Options) -> anyhow::Result<Self> {
-        let tls = TlsAcceptor::from(tls::server(&options.serving, &options.client_ca)?);
+        let demand = match options.webhook {
+            Some(_) => Demand::Optional,
+            None => Demand::Certificate,
+        };
+        let tls = TlsAcceptor::from(tls::server(&options.serving, &options.client_ca, demand)?);
         let socket =
             if options.listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?;
@@ -118,8 +122,12 @@ fn pass_on_panic(finished: Result<(), JoinError>) {
 async fn connection(kubelet: Arc<Kubelet>, tls: TlsAcceptor, stream: TcpStream, number: u64) {
     // As Go does; a response would wait for the client's acknowledgement of what came before.
     stream.set_nodelay(true).ok();
+    if let Some(Fault::BreakOff) = kubelet.options.fault {
+        // Closing is a reset then.
+        stream.set_zero_linger().ok();
+    }
     let Ok(stream) = tls.accept(stream).await else { return };
-    let Some(peer) = peer(stream.get_ref().1) else { return };
+    let peer = peer(stream.get_ref().1);
     let wire = Wire::new(kubelet.recorder.clone(), number, peer);
     let session: Slot = Slot::default();
     let service = service_fn(|request| respond(&kubelet, &wire, &session, request));
@@ -177,9 +185,16 @@ async fn faulty_answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
         Some(Fault::AnswerUpgradesWith(status)) if !request.header("upgrade").is_empty() => {
             return text(*status, "no upgrade today");
         }
-        Some(Fault::AnswerUpgradesWith(_) | Fault::RefuseConnections) | None => {}
+        Some(Fault::BreakOff) => return answer::broken_off(),
+        Some(Fault::AnswerUpgradesWith(_) | Fault::CloseUpgraded | Fault::RefuseConnections)
+        | None => {}
     }
-    routes::answer(kubelet, request).await
+    match (routes::answer(kubelet, request).await, &kubelet.options.fault) {
+        (Answer::Switch(response, _), Some(Fault::CloseUpgraded)) => {
+            Answer::Switch(response, Box::new(|_upgraded| Box::pin(ready(()))))
+        }
+        (answer, _) => answer,
+    }
 }
 
 async fn keep_logging(kubelet: Arc<Kubelet>, period: Duration) {

@@ -33,7 +33,7 @@ impl<S> Tapped<S> {
 pub(super) struct Wire(Arc<Mutex<Framing>>);
 
 impl Wire {
-    pub(super) fn new(recorder: Recorder, connection: u64, peer: Peer) -> Self {
+    pub(super) fn new(recorder: Recorder, connection: u64, peer: Option<Peer>) -> Self {
         Self(Arc::new(Mutex::new(Framing {
             recorder,
             connection,
@@ -64,7 +64,7 @@ impl Wire {
 struct Framing {
     recorder: Recorder,
     connection: u64,
-    peer: Peer,
+    peer: Option<Peer>,
     expecting: Expecting,
     pending: Vec<u8>,
     unanswered: VecDeque<Recorded>,
@@ -219,7 +219,7 @@ impl Framing {
         self.recorder.add(Recorded {
             order: 0,
             connection: self.connection,
-            peer: self.peer.clone(),
+            user: self.recorder.user(self.peer.as_ref(), &headers),
             method: method.to_owned(),
             target: target.to_vec(),
             headers,
