@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use anyhow::{Context as _, bail};
 
 pub use self::admin::Admin;
-pub use self::decisions::DecisionLog;
+pub use self::decisions::{DecisionLog, is_about};
 pub use self::shipped::Shipped;
 use crate::deadline::eventually;
 
@@ -32,9 +32,10 @@ impl Envoy {
     ///
     /// # Errors
     /// When it ends instead, or doesn't serve in time; the error has its log.
-    pub async fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
+    pub async fn start(command: Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join("envoy.log");
         let output = File::create(&log).with_context(|| log.display().to_string())?;
+        let mut command = ended_with_this_process(&command);
         command.current_dir(folder).env("ENVOY_BIN", binary()?);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = Killed(command.spawn().with_context(|| format!("{command:?}"))?);
@@ -67,6 +68,16 @@ impl Envoy {
     /// When it hasn't in time.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         eventually("Envoy to end", async || Ok(self.process.0.try_wait()?)).await
+    }
+
+    /// Kills it, as the kernel does when memory is short.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.0.kill()?;
+        self.process.0.wait()?;
+        Ok(())
     }
 
     /// Kills it without printing its log.
@@ -113,6 +124,14 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 /// The root of the project.
 pub fn project() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The same command, ended by the kernel when this process is: a killed one drops no guard.
+fn ended_with_this_process(command: &Command) -> Command {
+    let mut ended = Command::new("setpriv");
+    ended.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
+    ended.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    ended
 }
 
 /// A child that can't outlive its guard.

@@ -5,8 +5,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Dialer;
-use crate::gate::{self, Gate, Options, Profile};
-use crate::kubelet::{Fault, StandInKubelet};
+use crate::gate::{self, Gate, Module, Options, Profile};
+use crate::kubelet::{self, Fault, StandInKubelet};
 use crate::policy;
 
 /// A request that most policies here allow.
@@ -40,13 +40,21 @@ pub struct Setup {
     pub kubelet_flaw: Option<(Persona, Flaw)>,
     /// What the kubelet does wrong.
     pub kubelet_fault: Option<Fault>,
+    /// Which build of the filter.
+    pub module: Module,
     /// See [`Options::change`].
     pub change: fn(&mut Value),
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { profile: Profile::Owned, kubelet_flaw: None, kubelet_fault: None, change: |_| {} }
+        Self {
+            profile: Profile::Owned,
+            kubelet_flaw: None,
+            kubelet_fault: None,
+            module: Module::Shipped,
+            change: |_| {},
+        }
     }
 }
 
@@ -58,6 +66,8 @@ pub struct Fixture {
     pub kubelet: StandInKubelet,
     /// Who signed the certificates of all.
     pub cluster: Cluster,
+    /// What the kubelet was started with, before anything was wrong with it.
+    sound_kubelet: kubelet::Options,
     _scratch: TempDir,
 }
 
@@ -75,22 +85,30 @@ impl Fixture {
     /// # Errors
     /// When one of them can't be started.
     pub async fn start_as(rego: &str, setup: Setup) -> anyhow::Result<Self> {
+        Self::start_with(&policy::rego(rego)?, setup).await
+    }
+
+    /// A gate with this extension-config file and something special.
+    ///
+    /// # Errors
+    /// When one of them can't be started.
+    pub async fn start_with(policy: &str, setup: Setup) -> anyhow::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let cluster = gate::cluster()?;
-        let mut kubelet = setup.profile.kubelet(&cluster, scratch.path())?;
-        kubelet.fault = setup.kubelet_fault;
+        let sound_kubelet = setup.profile.kubelet(&cluster, scratch.path())?;
+        let mut kubelet = kubelet::Options { fault: setup.kubelet_fault, ..sound_kubelet.clone() };
         if let Some((persona, flaw)) = setup.kubelet_flaw {
             kubelet.serving = cluster.flawed(persona, flaw)?.into();
         }
         let kubelet = StandInKubelet::start(kubelet)?;
-        let policy = policy::rego(rego)?;
         let options = Options {
             profile: setup.profile,
+            module: setup.module,
             change: setup.change,
-            ..Options::new(&cluster, kubelet.address(), &policy)
+            ..Options::new(&cluster, kubelet.address(), policy)
         };
         let gate = Gate::start(options).await?;
-        Ok(Self { gate, kubelet, cluster, _scratch: scratch })
+        Ok(Self { gate, kubelet, cluster, sound_kubelet, _scratch: scratch })
     }
 
     /// Calls the gate with the certificate of a persona.
@@ -115,6 +133,29 @@ impl Fixture {
     /// When the certificate can't be issued.
     pub fn prometheus(&self) -> anyhow::Result<Dialer> {
         self.gate.monitoring(Some(&self.cluster.issue(Persona::Prometheus)?.into()))
+    }
+
+    /// Puts another kubelet in the place of this one, when the gate has noticed that this one is gone.
+    ///
+    /// # Errors
+    /// When it can't be started, or the gate doesn't notice.
+    pub async fn replace_kubelet(
+        &mut self,
+        change: impl FnOnce(&mut kubelet::Options),
+    ) -> anyhow::Result<()> {
+        let mut options = self.sound_kubelet.clone();
+        change(&mut options);
+        self.kubelet.replace(options)?;
+        let connections = "cluster.kubelet.upstream_cx_active";
+        self.gate.admin().wait_for_stat(connections, |count| count == 0).await.map(drop)
+    }
+
+    /// How often a request to this endpoint was decided for this reason.
+    ///
+    /// # Errors
+    /// When Envoy doesn't answer.
+    pub async fn decided(&self, endpoint: &str, reason: &str) -> anyhow::Result<u64> {
+        self.gate.admin().stat(&format!("wasmcustom.gatelet_decisions.{endpoint}.{reason}")).await
     }
 
     /// The targets of the requests that reached the kubelet.

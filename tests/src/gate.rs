@@ -12,15 +12,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use gatelet_certs::{Ca, Cluster, Options as ClusterOptions, Pair, Persona, publish};
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::client::Dialer;
 use crate::envoy::{Admin, DecisionLog, Envoy, Shipped, project};
-use crate::kubelet;
+use crate::kubelet::{self, Webhook};
 use crate::tls::Identity;
+
+/// Where the policy is in the folder of a gate.
+pub const POLICY: &str = "policy/gatelet.json";
 
 /// The node that the gate stands on.
 pub const NODE: &str = "worker-1";
@@ -48,12 +51,16 @@ impl Profile {
     /// # Errors
     /// When its certificate can't be issued.
     pub fn kubelet(self, cluster: &Cluster, directory: &Path) -> anyhow::Result<kubelet::Options> {
-        let (serving, ca) = match self {
-            Self::Owned => (Persona::KubeletServingOwned, Ca::Gate),
-            Self::Hardened => (Persona::KubeletServingHardened, Ca::Cluster),
+        let (serving, ca, webhook) = match self {
+            Self::Owned => (Persona::KubeletServingOwned, Ca::Gate, None),
+            Self::Hardened => {
+                (Persona::KubeletServingHardened, Ca::Cluster, Some(Webhook::default()))
+            }
         };
         let ca = cluster.authority(ca).certificate().as_bytes().to_vec();
-        Ok(kubelet::Options::new(cluster.issue(serving)?.into(), ca, directory.to_owned()))
+        let serving = cluster.issue(serving)?.into();
+        let options = kubelet::Options::new(serving, ca, directory.to_owned());
+        Ok(kubelet::Options { webhook, ..options })
     }
 
     fn client(self) -> Persona {
@@ -72,8 +79,12 @@ pub struct Options<'a> {
     pub kubelet: SocketAddr,
     /// What the kubelet trusts.
     pub profile: Profile,
+    /// Which build of the filter.
+    pub module: Module,
     /// The extension-config file with the policy, as `gatelet render` makes it.
     pub policy: &'a str,
+    /// Whether callers may bring a bearer token in place of a certificate.
+    pub tokens: bool,
     /// Changes the shipped configuration where a test can't do without.
     pub change: fn(&mut Value),
 }
@@ -81,7 +92,44 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// In front of a kubelet of profile owned.
     pub fn new(cluster: &'a Cluster, kubelet: SocketAddr, policy: &'a str) -> Self {
-        Self { cluster, kubelet, profile: Profile::Owned, policy, change: |_| {} }
+        let profile = Profile::Owned;
+        let (module, change) = (Module::Shipped, |_: &mut Value| {});
+        Self { cluster, kubelet, profile, module, policy, tokens: false, change }
+    }
+}
+
+/// A build of the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    /// The one of `make wasm`.
+    Shipped,
+    /// The same with the feature `fault-injection`: it traps on demand.
+    Faulty,
+}
+
+impl Module {
+    /// Where it is: [`Module::Shipped`] at `GATELET_WASM`, or where `make` builds it.
+    ///
+    /// # Errors
+    /// When it isn't built.
+    pub fn path(self) -> anyhow::Result<PathBuf> {
+        let shipped = match std::env::var_os("GATELET_WASM") {
+            Some(module) => module.into(),
+            // Beside the folder of the profile, whose deps/ has this program.
+            None => std::env::current_exe()?
+                .ancestors()
+                .map(|folder| folder.join("gatelet.wasm"))
+                .find(|module| module.exists())
+                .context("no gatelet.wasm: run `make wasm`")?,
+        };
+        let (module, made_by) = match self {
+            Self::Shipped => (shipped, "make wasm"),
+            Self::Faulty => {
+                (shipped.with_file_name("gatelet-faulty.wasm"), "make target/gatelet-faulty.wasm")
+            }
+        };
+        ensure!(module.exists(), "no filter at {}: run `{made_by}`", module.display());
+        Ok(module)
     }
 }
 
@@ -114,19 +162,29 @@ impl Gate {
     pub async fn start(options: Options<'_>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("gatelet-").tempdir()?;
         prepare(folder.path(), &options)?;
-        let envoy = Envoy::start(command(), folder.path()).await?;
-        let listeners = envoy.admin().listeners().await?;
-        let address = |name: &str| {
-            listeners.get(name).copied().with_context(|| format!("no listener {name}"))
-        };
+        let mut command = command();
+        command.args(options.tokens.then_some("--tokens"));
+        let envoy = Envoy::start(command, folder.path()).await?;
+        let Listeners { address, monitoring } = listeners(&envoy).await?;
         Ok(Self {
-            address: address("kubelet")?,
-            monitoring: address("monitoring")?,
+            address,
+            monitoring,
             decisions: DecisionLog::new(folder.path().join("decisions.log")),
             cluster_ca: options.cluster.authority(Ca::Cluster).certificate().as_bytes().to_vec(),
             envoy,
             folder,
         })
+    }
+
+    /// Starts it again in its folder after it has ended; its ports are others.
+    ///
+    /// # Errors
+    /// As [`Gate::start`].
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.envoy = Envoy::start(command(), self.folder.path()).await?;
+        Listeners { address: self.address, monitoring: self.monitoring } =
+            listeners(&self.envoy).await?;
+        Ok(())
     }
 
     /// Where callers find it.
@@ -180,7 +238,7 @@ impl Gate {
             ["success", "rejected"].map(|end| format!("{STATS}.update_{end}"));
         let applied = self.admin().stat(&success).await?;
         let refused = self.admin().stat(&rejected).await?;
-        install(self.folder(), policy)?;
+        self.install(POLICY, policy)?;
         tokio::select! {
             changed = self.admin().wait_for_stat(&success, |count| count > applied) => {
                 changed.map(|_| Update::Applied)
@@ -199,10 +257,38 @@ impl Gate {
         Ok(publish(&self.folder().join("certs/serving"), pair)?)
     }
 
+    /// Gives it a new pair for the kubelet, as a rotation does.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn rotate_client(&self, pair: &Pair) -> anyhow::Result<()> {
+        Ok(publish(&self.folder().join("certs/kubelet"), pair)?)
+    }
+
+    /// Moves a file into its place below the folder, as Envoy notices it.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn install(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        install(&self.folder().join(name), text)
+    }
+
     /// Stops it at once, without a word about it.
     pub fn stop(self) {
         self.envoy.stop();
     }
+}
+
+struct Listeners {
+    address: SocketAddr,
+    monitoring: SocketAddr,
+}
+
+async fn listeners(envoy: &Envoy) -> anyhow::Result<Listeners> {
+    let listeners = envoy.admin().listeners().await?;
+    let address =
+        |name: &str| listeners.get(name).copied().with_context(|| format!("no listener {name}"));
+    Ok(Listeners { address: address("kubelet")?, monitoring: address("monitoring")? })
 }
 
 /// The shipped start script, with everything that it needs to know.
@@ -218,42 +304,32 @@ fn command() -> Command {
 fn prepare(folder: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     let mut configuration = Shipped::read(&shipped("envoy.yaml"))?;
     configuration.listen_on_free_ports()?;
-    configuration.move_endpoint("kubelet", options.kubelet)?;
+    for cluster in ["kubelet", "kubelet-tokens"] {
+        configuration.move_endpoint(cluster, options.kubelet)?;
+    }
     (options.change)(configuration.as_json());
     configuration.write(&folder.join("shipped.json"))?;
     publish(&folder.join("certs/serving"), &options.cluster.issue(Persona::GateServing)?)?;
     publish(&folder.join("certs/kubelet"), &options.cluster.issue(options.profile.client())?)?;
-    symlink(shipped("sds"), folder.join("sds"))?;
-    symlink(module()?, folder.join("gatelet.wasm"))?;
+    fs::create_dir(folder.join("sds"))?;
+    for entry in fs::read_dir(shipped("sds"))? {
+        let entry = entry?;
+        fs::copy(entry.path(), folder.join("sds").join(entry.file_name()))?;
+    }
+    symlink(options.module.path()?, folder.join("gatelet.wasm"))?;
     fs::create_dir(folder.join("policy"))?;
-    install(folder, options.policy)
+    install(&folder.join(POLICY), options.policy)
 }
 
-/// Puts a policy where Envoy looks for it, in one move.
-fn install(folder: &Path, policy: &str) -> anyhow::Result<()> {
-    let folder = folder.join("policy");
-    let file = NamedTempFile::new_in(&folder)?;
-    fs::write(file.path(), policy)?;
-    file.persist(folder.join("gatelet.json"))?;
+/// Puts a file where Envoy looks for it, in one move.
+fn install(path: &Path, text: &str) -> anyhow::Result<()> {
+    let file = NamedTempFile::new_in(path.parent().context("a file without a folder")?)?;
+    fs::write(file.path(), text)?;
+    file.persist(path)?;
     Ok(())
 }
 
 fn shipped(name: &str) -> PathBuf {
     // Absolute: it is used from another folder.
     project().join("envoy/kubelet").join(name)
-}
-
-/// The filter: `GATELET_WASM`, or the one that `make wasm` builds.
-pub(crate) fn module() -> anyhow::Result<PathBuf> {
-    let module = match std::env::var_os("GATELET_WASM") {
-        Some(module) => module.into(),
-        // Beside the folder of the profile, whose deps/ has this program.
-        None => std::env::current_exe()?
-            .ancestors()
-            .map(|folder| folder.join("gatelet.wasm"))
-            .find(|module| module.exists())
-            .context("no gatelet.wasm: run `make wasm`")?,
-    };
-    anyhow::ensure!(module.exists(), "no filter at {}: run `make wasm`", module.display());
-    Ok(module)
 }

@@ -21,7 +21,7 @@ use crate::{
     command::{gatelet, sibling},
     deadline::eventually,
     envoy::{Admin, binary, project},
-    gate::{NODE, module},
+    gate::{Module, NODE},
     interrupt::unless_interrupted,
 };
 
@@ -110,7 +110,7 @@ fn lay_out(folder: &Path) -> anyhow::Result<PathBuf> {
     symlink("../../gatelet/serving", gate.join("certs/serving"))?;
     symlink("../../gatelet/owned", gate.join("certs/kubelet"))?;
     symlink(project().join("envoy/kubelet/sds").canonicalize()?, gate.join("sds"))?;
-    symlink(module()?.canonicalize()?, gate.join("gatelet.wasm"))?;
+    symlink(Module::Shipped.path()?.canonicalize()?, gate.join("gatelet.wasm"))?;
     let render = Command::new(gatelet()?)
         .arg("render")
         .arg(project().join("rego"))

@@ -12,16 +12,27 @@ use crate::deadline::eventually;
 #[derive(Clone, Debug)]
 pub struct DecisionLog {
     path: PathBuf,
+    /// As many records are left out.
+    before: usize,
 }
 
 impl DecisionLog {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, before: 0 }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The records that come from now on.
+    ///
+    /// # Errors
+    /// As [`DecisionLog::records`].
+    pub fn from_now_on(&self) -> anyhow::Result<Self> {
+        let whole = Self::new(self.path.clone());
+        Ok(Self { before: whole.records()?.len(), ..whole })
     }
 
     /// Every record that is written.
@@ -33,7 +44,10 @@ impl DecisionLog {
             fs::read_to_string(&self.path).with_context(|| self.path.display().to_string())?;
         // A line may be half written.
         let lines = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        lines.map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+        lines
+            .skip(self.before)
+            .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
+            .collect()
     }
 
     /// Waits until a record satisfies `wanted`, and returns the first that does.
@@ -47,4 +61,9 @@ impl DecisionLog {
     ) -> anyhow::Result<Value> {
         eventually(what, async || Ok(self.records()?.into_iter().find(&wanted))).await
     }
+}
+
+/// Whether a record has a decision about this endpoint.
+pub fn is_about(endpoint: &str) -> impl Fn(&Value) -> bool {
+    move |record| record.pointer("/decision/input/endpoint").is_some_and(|is| is == endpoint)
 }

@@ -3,6 +3,7 @@
 use std::slice::from_ref;
 
 use gatelet_tests::client::{Follow, OpenError, RawClient, RemoteCommand, get, open_spdy};
+use gatelet_tests::envoy::is_about;
 use gatelet_tests::fixture::{ALL, EXEC, Fixture, LOG, LOGS};
 use serde_json::{Value, json};
 
@@ -134,9 +135,4 @@ async fn what_envoy_refuses_has_a_record_without_a_decision() -> anyhow::Result<
     let record = fixture.gate.decisions().wait_for("a decision", is_about("containerLogs")).await?;
     assert_eq!(record.get("refused"), None, "{record}");
     Ok(())
-}
-
-/// Whether a record has a decision about this endpoint.
-fn is_about(endpoint: &'static str) -> impl Fn(&Value) -> bool {
-    move |record| record.pointer("/decision/input/endpoint").is_some_and(|is| is == endpoint)
 }
