@@ -4,6 +4,8 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS ?= .tools
 MODULES := $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm
+# For the tests only: it traps on demand.
+FAULTY := $(TARGET)/gatelet-faulty.wasm
 
 # What the tests use, also when they are started by hand after `make wasm tools`.
 export ENVOY_BIN ?= $(abspath $(TOOLS))/bin/envoy
@@ -21,7 +23,9 @@ RUNNER := $(abspath $(TOOLS))/wasm-bindgen-$(WASM_BINDGEN)/bin/wasm-bindgen-test
 # The largest modules that may be built, in bytes.
 LIMIT_gatelet := 1500000
 LIMIT_gatelet-full := 2200000
+LIMIT_gatelet-faulty := $(LIMIT_gatelet)
 FEATURES_gatelet-full := --features full-builtins
+FEATURES_gatelet-faulty := --features fault-injection
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,11 +54,11 @@ lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licence
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	rustup --quiet target add wasm32-wasip1 wasm32-unknown-unknown
-	cargo clippy --locked --package gatelet-wasm --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --package gatelet-wasm --all-features --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package gatelet-portable --target wasm32-unknown-unknown -- -D warnings
 	cargo deny --locked check bans licenses sources
 
-test: tools wasm ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
+test: tools wasm $(FAULTY) ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
 
@@ -72,7 +76,7 @@ $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm: FORCE
 # Envoy calls every callback that a module exports, each body chunk's too: all but the filter's own go.
 # In a stripped module, Binaryen can't see which features rustc uses of its own accord.
 BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
-$(MODULES): $(TARGET)/%.wasm: $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm filter/wasm/exports.json | tools
+$(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm filter/wasm/exports.json | tools
 	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/wasm/exports.json $< -o $<.reduced >/dev/null
 	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }

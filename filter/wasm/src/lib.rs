@@ -10,6 +10,8 @@
 
 #[cfg(test)]
 mod fake;
+#[cfg(feature = "fault-injection")]
+mod fault;
 mod host;
 mod http;
 mod metrics;

@@ -41,6 +41,8 @@ impl RootContext for Root {
     /// `false` makes Envoy refuse the configuration: it does not start, or keeps the old one.
     fn on_configure(&mut self, _size: usize) -> bool {
         let configuration = self.get_plugin_configuration().unwrap_or_default();
+        #[cfg(feature = "fault-injection")]
+        crate::fault::in_configuration(&configuration);
         match configure(&Envoy, &configuration) {
             Ok(shared) => {
                 self.shared = Some(Rc::new(shared));
