@@ -48,19 +48,35 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| path.display().to_string())
 }
 
-/// A server that demands a client certificate of `client_ca` (PEM).
+/// What a server asks of its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A certificate.
+    Certificate,
+    /// A certificate, or none.
+    Optional,
+}
+
+/// A server whose clients have certificates of `client_ca` (PEM).
 ///
 /// It offers no ALPN, like a kubelet of Kubernetes 1.36: every request is HTTP/1.1.
 ///
 /// # Errors
 /// When a certificate or key is unreadable.
-pub fn server(identity: &Identity, client_ca: &[u8]) -> anyhow::Result<Arc<ServerConfig>> {
+pub fn server(
+    identity: &Identity,
+    client_ca: &[u8],
+    demand: Demand,
+) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(
         Arc::new(roots(client_ca).context("the clients' CA")?),
         Arc::clone(&provider),
-    )
-    .build()?;
+    );
+    let verifier = match demand {
+        Demand::Certificate => verifier.build()?,
+        Demand::Optional => verifier.allow_unauthenticated().build()?,
+    };
     let (chain, key) = identity.parse().context("the serving pair")?;
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -20,7 +20,7 @@ use gatelet_tests::client::{
     open_websocket, request,
 };
 use gatelet_tests::deadline::within;
-use gatelet_tests::kubelet::{Fault, Options, Recorded, StandInKubelet};
+use gatelet_tests::kubelet::{Fault, Options, Recorded, StandInKubelet, User};
 use gatelet_tests::tls::Identity;
 use hyper::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,8 +83,9 @@ async fn only_clients_of_its_ca_are_answered() -> anyhow::Result<()> {
     assert_eq!(get(&fixture.dialer, "/healthz").await?.text(), "ok");
     let requests = fixture.kubelet.requests();
     assert_eq!(requests.len(), 1);
-    assert_eq!(requests[0].peer.subject, "CN=gate");
-    assert_eq!(requests[0].peer.certificate_sha256.len(), 64);
+    let User::Certificate(peer) = &requests[0].user else { panic!("{requests:?}") };
+    assert_eq!(peer.subject, "CN=gate");
+    assert_eq!(peer.certificate_sha256.len(), 64);
     Ok(())
 }
 
@@ -594,7 +595,7 @@ async fn the_binary_serves_records_and_stops_when_told() -> anyhow::Result<()> {
         recorded[1]["target"],
         "/exec/default/web-0/app?command=cat&command=requests.jsonl&error=1&output=1"
     );
-    assert_eq!(recorded[1]["peer"]["subject"], "CN=gate");
+    assert_eq!(recorded[1]["user"]["certificate"]["subject"], "CN=gate");
 
     let pid = kubelet
         .id()

@@ -51,12 +51,12 @@ impl Shipped {
         &mut self.0
     }
 
-    /// Writes it as JSON, which Envoy reads like YAML.
+    /// Writes it as JSON, which Envoy reads like YAML, and scripts line by line as they read that.
     ///
     /// # Errors
     /// When the file can't be written.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        fs::write(path, self.0.to_string()).with_context(|| path.display().to_string())
+        fs::write(path, format!("{:#}", self.0)).with_context(|| path.display().to_string())
     }
 
     fn resources(&mut self, kind: &str) -> anyhow::Result<&mut Vec<Value>> {
