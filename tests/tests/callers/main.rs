@@ -1,0 +1,4 @@
+//! Who really calls a kubelet, with the requests that were recorded of them, through real Envoy with
+//! the shipped configuration.
+
+mod tokens;
