@@ -223,6 +223,14 @@ impl Gate {
         &mut self.envoy
     }
 
+    /// What Envoy and the filter said.
+    ///
+    /// # Errors
+    /// When the log can't be read.
+    pub fn envoy_log(&self) -> anyhow::Result<String> {
+        self.envoy.log()
+    }
+
     /// The folder in which it runs.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -3,8 +3,7 @@
 use gatelet_certs::{Flaw, Persona};
 use gatelet_tests::client::{RawClient, get};
 use gatelet_tests::deadline::eventually;
-use gatelet_tests::fixture::{ALL, Fixture, LOG, Setup};
-use gatelet_tests::gate::Profile;
+use gatelet_tests::fixture::{ALL, Fixture, LOG};
 
 #[tokio::test]
 async fn only_a_valid_client_certificate_of_the_cluster_gets_through() -> anyhow::Result<()> {
@@ -29,28 +28,6 @@ async fn only_a_valid_client_certificate_of_the_cluster_gets_through() -> anyhow
 
     assert_eq!(get(&fixture.caller(apiserver)?, LOG).await?.status, 200);
     assert_eq!(fixture.reached(), [LOG]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn only_this_nodes_kubelet_gets_requests() -> anyhow::Result<()> {
-    let owned = Persona::KubeletServingOwned;
-    let hardened = Persona::KubeletServingHardened;
-    for (profile, flaw, status) in [
-        (Profile::Hardened, None, 200),
-        (Profile::Owned, Some((owned, Flaw::WrongName)), 503),
-        (Profile::Owned, Some((owned, Flaw::NoNames)), 503),
-        (Profile::Owned, Some((owned, Flaw::WrongCa)), 503),
-        (Profile::Owned, Some((owned, Flaw::Expired)), 503),
-        (Profile::Hardened, Some((hardened, Flaw::WrongName)), 503),
-    ] {
-        let setup = Setup { profile, kubelet_flaw: flaw, ..Setup::default() };
-        let fixture = Fixture::start_as(ALL, setup).await?;
-        let answer = get(&fixture.apiserver()?, LOG).await?;
-        let row = format!("{profile:?} {flaw:?}: {}", answer.text());
-        assert_eq!(answer.status, status, "{row}");
-        assert_eq!(fixture.reached().len(), usize::from(status == 200), "{row}");
-    }
     Ok(())
 }
 

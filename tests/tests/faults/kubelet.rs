@@ -2,23 +2,51 @@
 
 use std::time::Duration;
 
+use gatelet_certs::{Flaw, Persona};
 use gatelet_tests::client::{RawClient, get};
+use gatelet_tests::envoy::is_about;
 use gatelet_tests::fixture::{ALL, EXEC, Fixture, LOG, Setup};
+use gatelet_tests::gate::Profile;
 use gatelet_tests::kubelet::Fault;
 use hyper::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_kubelet_that_is_down_is_unavailable() -> anyhow::Result<()> {
     let fixture = faulty(Fault::RefuseConnections).await?;
     let answer = get(&fixture.apiserver()?, LOG).await?;
     assert_eq!((answer.status, &*answer.text()), (503, "Kubelet unavailable"));
+
+    let record = fixture.gate.decisions().wait_for("the logs", is_about("containerLogs")).await?;
+    assert_eq!(record["decision"]["reason"], "allowed", "{record}");
+    assert_eq!(record["response_flags"], "UF", "{record}");
+    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 1);
+    assert_ne!(fixture.gate.admin().stat("cluster.kubelet.upstream_cx_connect_fail").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_passed_on_as_whole() -> anyhow::Result<()> {
+    let fixture = faulty(Fault::BreakOff).await?;
+    let mut client = RawClient::connect(&fixture.apiserver()?).await?;
+    client.send_request("GET", LOG).await?;
+    let head = client.head().await?;
+    assert_eq!((head.status, head.header("content-length").as_deref()), (200, Some("1000")));
+    assert_eq!(client.rest().await?, b"the first bytes");
+    assert_eq!(fixture.reached(), [LOG]);
+
+    let record = fixture.gate.decisions().wait_for("the logs", is_about("containerLogs")).await?;
+    let details = record["response_code_details"].as_str();
+    assert!(details.is_some_and(|text| text.starts_with("upstream_reset_after_response_started")));
+    assert_eq!(record["bytes_sent"], 15, "{record}");
+    let resets = "cluster.kubelet.upstream_cx_destroy_remote_with_active_rq";
+    assert_eq!(fixture.gate.admin().stat(resets).await?, 1);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_slow_kubelet_has_a_minute_unless_it_streams() -> anyhow::Result<()> {
-    let shorter = |configuration: &mut serde_json::Value| {
+    let shorter = |configuration: &mut Value| {
         let routes = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config\
                       /route_config/virtual_hosts/0/routes/0/route/timeout";
         let timeout = configuration.pointer_mut(routes).expect("the route of quick answers");
@@ -31,7 +59,7 @@ async fn a_slow_kubelet_has_a_minute_unless_it_streams() -> anyhow::Result<()> {
         ..Setup::default()
     };
     let fixture = Fixture::start_as(ALL, setup).await?;
-    for (target, status) in [
+    let rows = [
         ("/metrics", 504),
         ("/metrics/cadvisor", 504),
         ("/stats/summary", 504),
@@ -40,10 +68,17 @@ async fn a_slow_kubelet_has_a_minute_unless_it_streams() -> anyhow::Result<()> {
         ("/configz", 504),
         (LOG, 200),
         ("/runningpods/", 200),
-    ] {
+    ];
+    for (target, status) in rows {
+        let log = fixture.gate.decisions().from_now_on()?;
         let answer = get(&fixture.apiserver()?, target).await?;
         assert_eq!(answer.status, status, "{target}: {}", answer.text());
+        let record = log.wait_for(target, |record| record["response_code"] == status).await?;
+        assert_eq!(record["decision"]["reason"], "allowed", "{record}");
+        assert_eq!(record["response_flags"], if status == 504 { "UT" } else { "-" }, "{record}");
     }
+    assert_eq!(fixture.reached(), rows.map(|(target, _)| target));
+    assert_eq!(fixture.gate.admin().stat("cluster.kubelet.upstream_rq_timeout").await?, 6);
     Ok(())
 }
 
@@ -55,19 +90,69 @@ async fn a_redirect_leads_nowhere() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a caller sends behind an upgrade was never judged: it must not become a request.
 #[tokio::test]
-async fn an_upgrade_that_the_kubelet_refuses_ends_the_connection() -> anyhow::Result<()> {
-    let fixture = faulty(Fault::AnswerUpgradesWith(StatusCode::FORBIDDEN)).await?;
-    let mut client = RawClient::connect(&fixture.apiserver()?).await?;
-    let upgrade = format!(
-        "POST {EXEC} HTTP/1.1\r\nHost: n\r\nContent-Length: 0\r\nConnection: Upgrade\r\n\
-         Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n"
-    );
-    // What follows was never judged: once the connection is no tunnel, it must not become a request.
-    client.send(format!("{upgrade}GET /pods HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes()).await?;
-    assert_eq!(client.response().await?.status, 403);
-    assert_eq!(client.rest().await?, b"");
-    assert_eq!(fixture.reached(), [EXEC]);
+async fn an_upgrade_that_does_not_last_ends_the_connection() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(ALL).await?;
+    for (fault, status) in [
+        (Fault::AnswerUpgradesWith(StatusCode::OK), 200),
+        (Fault::AnswerUpgradesWith(StatusCode::FORBIDDEN), 403),
+        (Fault::CloseUpgraded, 101),
+    ] {
+        let row = format!("{fault:?}");
+        fixture.replace_kubelet(|kubelet| kubelet.fault = Some(fault)).await?;
+        let log = fixture.gate.decisions().from_now_on()?;
+        let mut client = RawClient::connect(&fixture.apiserver()?).await?;
+        let upgrade = format!(
+            "POST {EXEC} HTTP/1.1\r\nHost: n\r\nContent-Length: 0\r\nConnection: Upgrade\r\n\
+             Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n"
+        );
+        client.send(format!("{upgrade}GET /pods HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes()).await?;
+        assert_eq!(client.response().await?.status, status, "{row}");
+        assert_eq!(client.rest().await?, b"", "{row}");
+        assert_eq!(fixture.reached(), [EXEC], "{row}");
+        let ended = |record: &Value| record["log_type"] == "DownstreamEnd";
+        let record = log.wait_for(&row, ended).await?;
+        assert_eq!(record["decision"]["reason"], "allowed", "{row}: {record}");
+        assert_eq!(record["response_code"], status, "{row}: {record}");
+    }
+    assert_eq!(fixture.decided("exec", "allowed").await?, 3);
+    assert_eq!(fixture.decided("pods", "allowed").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_this_nodes_kubelet_gets_requests() -> anyhow::Result<()> {
+    for (profile, persona, flaws) in [
+        (
+            Profile::Owned,
+            Persona::KubeletServingOwned,
+            &[Flaw::WrongName, Flaw::NoNames, Flaw::WrongCa, Flaw::Expired][..],
+        ),
+        (Profile::Hardened, Persona::KubeletServingHardened, &[Flaw::WrongName]),
+    ] {
+        let mut fixture = Fixture::start_as(ALL, Setup { profile, ..Setup::default() }).await?;
+        let apiserver = fixture.apiserver()?;
+        assert_eq!(get(&apiserver, LOG).await?.status, 200, "{profile:?}");
+        assert_eq!(fixture.reached(), [LOG], "{profile:?}");
+        for flaw in flaws {
+            let serving = fixture.cluster.flawed(persona, *flaw)?;
+            fixture.replace_kubelet(|kubelet| kubelet.serving = serving.into()).await?;
+            let log = fixture.gate.decisions().from_now_on()?;
+            let answer = get(&apiserver, LOG).await?;
+            let row = format!("{profile:?} {flaw:?}");
+            assert_eq!((answer.status, &*answer.text()), (503, "Kubelet unavailable"), "{row}");
+            assert_eq!(fixture.reached(), Vec::<String>::new(), "{row}");
+            let record = log.wait_for(&row, is_about("containerLogs")).await?;
+            let details = record["response_code_details"].as_str();
+            assert!(details.is_some_and(|text| text.contains("TLS_error")), "{row}: {record}");
+        }
+        let failed = async |why| {
+            fixture.gate.admin().stat(&format!("cluster.kubelet.ssl.fail_verify_{why}")).await
+        };
+        let counted = failed("error").await? + failed("san").await?;
+        assert_eq!(counted, flaws.len() as u64, "{profile:?}");
+    }
     Ok(())
 }
 

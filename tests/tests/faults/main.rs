@@ -3,6 +3,7 @@
 
 mod certificates;
 mod kubelet;
+mod module;
 mod policies;
 mod script;
 mod start;

@@ -1,0 +1,84 @@
+//! The filter itself fails. The module here is the shipped one with faults on demand.
+
+use std::fs;
+
+use gatelet_tests::client::{RawClient, RemoteCommand, get};
+use gatelet_tests::deadline::eventually;
+use gatelet_tests::fixture::{ALL, Fixture, LOG, Setup};
+use gatelet_tests::gate::{Module, Update};
+use gatelet_tests::policy;
+
+#[tokio::test]
+async fn a_trap_costs_its_request_and_the_filter_is_back() -> anyhow::Result<()> {
+    let fixture = faulty().await?;
+    let apiserver = fixture.apiserver()?;
+    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
+    let mut session = cat.start(&apiserver).await?;
+    // Each worker has a filter of its own; a connection stays with its worker.
+    let mut client = RawClient::connect(&apiserver).await?;
+
+    for (traps, decision) in [("before-decision", None), ("after-decision", Some("allowed"))] {
+        let (log, reached) = (fixture.gate.decisions().from_now_on()?, fixture.reached());
+        let request = format!("GET {LOG} HTTP/1.1\r\nHost: n\r\nX-Fault: {traps}\r\n\r\n");
+        client.send(request.as_bytes()).await?;
+        assert_eq!(client.response().await?.status, 503, "{traps}");
+        assert_eq!(fixture.reached(), reached, "{traps}");
+        let trapped = |record: &serde_json::Value| record["response_code"] == 503;
+        let record = log.wait_for(traps, trapped).await?;
+        assert_eq!(record["decision"]["reason"].as_str(), decision, "{record}");
+        let refused = decision.is_none().then_some("wasm_fail_stream");
+        assert_eq!(record["refused"]["reason"].as_str(), refused, "{record}");
+
+        eventually("the filter to be back", async || {
+            client.send_request("GET", LOG).await?;
+            Ok((client.response().await?.status == 200).then_some(()))
+        })
+        .await?;
+        log.wait_for("it in the log", |record| record["response_code"] == 200).await?;
+    }
+    assert_eq!(fixture.gate.admin().stat("wasm.gatelet.vm_reload_success").await?, 2);
+    assert_eq!(fixture.gate.admin().stat("wasmcustom.gatelet_policy_loaded").await?, 1);
+
+    session.send(b"undisturbed\n").await?;
+    session.read_until("undisturbed").await?;
+    session.close_stdin().await?;
+    session.finish().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_trap_in_an_update_leaves_the_old_policy() -> anyhow::Result<()> {
+    let fixture = faulty().await?;
+    let apiserver = fixture.apiserver()?;
+    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
+    let mut session = cat.start(&apiserver).await?;
+
+    let traps = format!("{ALL}\n# x-fault\n");
+    assert_eq!(fixture.gate.update_policy(&policy::rego(&traps)?).await?, Update::Rejected);
+    assert!(fixture.gate.envoy_log()?.contains("injected fault: configuration"));
+    // Enough to come to both workers.
+    for _ in 0..4 {
+        assert_eq!(get(&apiserver, LOG).await?.status, 200);
+    }
+    session.send(b"undisturbed\n").await?;
+    session.read_until("undisturbed").await?;
+    Ok(())
+}
+
+#[test]
+fn no_shipped_module_traps_on_demand() -> anyhow::Result<()> {
+    let faulty = Module::Faulty.path()?;
+    let has_faults = |name: &str| {
+        let module = fs::read(faulty.with_file_name(name))?;
+        anyhow::Ok(module.windows(15).any(|bytes| bytes == b"injected fault:"))
+    };
+    assert!(has_faults("gatelet-faulty.wasm")?);
+    for shipped in ["gatelet.wasm", "gatelet-full.wasm"] {
+        assert!(!has_faults(shipped)?, "{shipped}");
+    }
+    Ok(())
+}
+
+async fn faulty() -> anyhow::Result<Fixture> {
+    Fixture::start_as(ALL, Setup { module: Module::Faulty, ..Setup::default() }).await
+}
