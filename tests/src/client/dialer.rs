@@ -1,12 +1,12 @@
 //! Whom to connect to, and as whom.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::deadline::within;
@@ -19,6 +19,7 @@ pub type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 #[derive(Clone, Debug)]
 pub struct Dialer {
     address: SocketAddr,
+    source: Option<IpAddr>,
     server_name: ServerName<'static>,
     tls: Arc<ClientConfig>,
 }
@@ -35,7 +36,21 @@ impl Dialer {
         identity: Option<&Identity>,
     ) -> anyhow::Result<Self> {
         let server_name = ServerName::try_from(server_name.to_owned())?;
-        Ok(Self { address, server_name, tls: tls::client(identity, ca)? })
+        Ok(Self { address, source: None, server_name, tls: tls::client(identity, ca)? })
+    }
+
+    /// The same, but from this address of this machine.
+    #[must_use]
+    pub fn from(&self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self.clone() }
+    }
+
+    /// The same, but offering these protocols by ALPN.
+    #[must_use]
+    pub fn offering(&self, protocols: &[&str]) -> Self {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self { tls: Arc::new(tls), ..self.clone() }
     }
 
     /// Where it connects to.
@@ -50,13 +65,19 @@ impl Dialer {
     /// When nothing listens, the server can't prove its name, or it refuses the handshake.
     pub async fn connect(&self) -> anyhow::Result<TlsStream> {
         let connect = async {
-            let tcp = TcpStream::connect(self.address)
-                .await
-                .with_context(|| format!("connect to {}", self.address))?;
+            let tcp = self.tcp().await.with_context(|| format!("connect to {}", self.address))?;
             tcp.set_nodelay(true)?;
             let connector = TlsConnector::from(Arc::clone(&self.tls));
             connector.connect(self.server_name.clone(), tcp).await.context("TLS handshake")
         };
         within("a TLS connection", connect).await?
+    }
+
+    async fn tcp(&self) -> std::io::Result<TcpStream> {
+        let Some(source) = self.source else { return TcpStream::connect(self.address).await };
+        let socket =
+            if self.address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(SocketAddr::new(source, 0))?;
+        socket.connect(self.address).await
     }
 }

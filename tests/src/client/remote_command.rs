@@ -82,8 +82,7 @@ impl RemoteCommand {
     /// # Errors
     /// As [`open_websocket`].
     pub async fn start(&self, dialer: &Dialer) -> Result<Session, OpenError> {
-        let (sink, stream) = open_websocket(dialer, &self.target(), V5).await?.split();
-        Ok(Session { sink, stream, received: Received::default() })
+        Ok(Session::over(open_websocket(dialer, &self.target(), V5).await?))
     }
 
     /// Runs the command to its end; with stdin attached, it gets these bytes and then the end of input.
@@ -118,6 +117,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// The session of a command that was asked for when the WebSocket was opened.
+    pub fn over(socket: WebSocket) -> Self {
+        let (sink, stream) = socket.split();
+        Self { sink, stream, received: Received::default() }
+    }
+
     /// Sends input.
     ///
     /// # Errors

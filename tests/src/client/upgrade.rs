@@ -47,8 +47,15 @@ pub async fn open_websocket(
     {
         return Err(OpenError::Failed(anyhow::anyhow!("a 101 to another handshake: {response:?}")));
     }
-    let (stream, unread) = client.into_parts();
-    Ok(WebSocketStream::from_partially_read(stream, unread, Role::Client, None).await)
+    Ok(client.into_websocket().await)
+}
+
+impl RawClient {
+    /// The WebSocket that the connection has become by a 101.
+    pub async fn into_websocket(self) -> WebSocket {
+        let (stream, unread) = self.into_parts();
+        WebSocketStream::from_partially_read(stream, unread, Role::Client, None).await
+    }
 }
 
 /// Opens a SPDY tunnel, offering these stream protocols. What its frames would be is up to the caller.

@@ -1,4 +1,5 @@
 //! Who really calls a kubelet, with the requests that were recorded of them, through real Envoy with
 //! the shipped configuration.
 
+mod recorded;
 mod tokens;
