@@ -1,6 +1,6 @@
 //! The gate as a whole: what it says of a request, and what it writes down.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 use chrono::DateTime;
 use gatelet_core::{
