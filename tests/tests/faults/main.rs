@@ -2,9 +2,12 @@
 //! stand-in kubelet saw, and what was logged and counted. Real Envoy, the shipped configuration.
 
 mod certificates;
+mod connections;
+mod dry_run;
 mod kubelet;
 mod module;
 mod policies;
+mod process;
 mod script;
 mod start;
 mod stop;
