@@ -140,6 +140,7 @@ impl Gate {
             reason,
             rule: rule.as_ref(),
             message: message.as_deref(),
+            kubectl_session: kubectl_session(call.headers),
             policy_sha256: self.digest(),
             labels: &self.config.log.labels,
             metrics: Metrics::new(evaluation, elapsed(begin, now())),
@@ -274,6 +275,14 @@ fn unread(call: &Call<'_>) -> serde_json::Value {
     let peer = call.peer.as_ref().ok();
     let peer = peer.map(|peer| PeerInput::new(peer, call.headers.has_bearer_token()));
     serde_json::json!({"method": text(":method"), "path": text(":path"), "peer": peer})
+}
+
+/// `Kubectl-Session`, a UUID; any other text is not for the log.
+fn kubectl_session(headers: Headers<'_>) -> Option<&str> {
+    let session = headers.one("kubectl-session").ok().flatten()?;
+    let is_uuid =
+        session.len() == 36 && session.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_uuid.then_some(session)
 }
 
 impl Ruling {

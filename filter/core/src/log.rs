@@ -29,6 +29,9 @@ pub(crate) struct Record<'a> {
     /// The policy's own sentence, or what is wrong with the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<&'a str>,
+    /// The run of kubectl that the request belongs to, as it says: one run may make two requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kubectl_session: Option<&'a str>,
     pub(crate) policy_sha256: &'a str,
     pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) metrics: Metrics,

@@ -299,6 +299,25 @@ fn the_record_has_the_shape_of_opa_s_decision_log() {
 }
 
 #[test]
+fn requests_of_one_kubectl_have_its_session() {
+    const SESSION: &str = "6a6d1a6e-6a2b-4f0e-9d5c-0f6c2f1f7f10";
+    let gate = gate(
+        json!({"policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := false"}}}),
+    );
+    let exec = "/exec/default/web-0/app?command=id";
+    let session = ("kubectl-session", SESSION);
+    for (method, upgrade) in [("GET", WEBSOCKET), ("POST", SPDY)] {
+        let lines = [upgrade, &[session]].concat();
+        let (_, record) = ask(&gate, &peer(APISERVER, ""), method, exec, &lines);
+        assert_eq!(record["kubectl_session"], SESSION, "{method}");
+    }
+    for lines in [&[][..], &[("kubectl-session", "x")], &[session, session]] {
+        let (_, record) = ask(&gate, &peer(APISERVER, ""), "GET", "/pods", lines);
+        assert_eq!(record.get("kubectl_session"), None, "{lines:?}");
+    }
+}
+
+#[test]
 fn a_request_without_reading_is_logged_as_it_came() {
     let gate = gate(
         json!({"policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}}}),
