@@ -1,5 +1,6 @@
 //! Who really calls a kubelet, with the requests that were recorded of them, through real Envoy with
 //! the shipped configuration.
 
+mod idle;
 mod recorded;
 mod tokens;

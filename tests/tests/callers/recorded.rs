@@ -286,7 +286,7 @@ async fn follow(mut client: RawClient, fixture: &Fixture) -> anyhow::Result<()> 
 }
 
 /// A port of this machine that sends back what it is sent.
-fn echo() -> anyhow::Result<u16> {
+pub(crate) fn echo() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
