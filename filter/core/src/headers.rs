@@ -51,7 +51,8 @@ impl<'a> Headers<'a> {
             .transpose()
     }
 
-    /// The members of a comma list, over all lines with this name, white space trimmed.
+    /// The members of a comma list, over all lines with this name, spaces trimmed. Not tabs: the
+    /// kubelet keeps them in some lists.
     ///
     /// # Errors
     /// When a line is no UTF-8.
@@ -59,16 +60,19 @@ impl<'a> Headers<'a> {
         let mut members = Vec::new();
         for line in self.all(name) {
             let line = std::str::from_utf8(line).map_err(|_| InvalidHeader::NotText(name))?;
-            members.extend(line.split(',').map(|member| member.trim_matches([' ', '\t'])));
+            members.extend(line.split(',').map(|member| member.trim_matches(' ')));
         }
         Ok(members)
     }
 
-    /// Whether the caller sent a bearer token.
+    /// Whether the caller sent what the kubelet could take for a bearer token. It trims all white
+    /// space of Unicode off the header before it looks.
     #[must_use]
     pub fn has_bearer_token(self) -> bool {
         self.all("authorization").any(|value| {
-            value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+            let value = String::from_utf8_lossy(value);
+            let scheme = value.trim_start().get(..7);
+            scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "))
         })
     }
 
@@ -136,8 +140,8 @@ mod tests {
 
     #[test]
     fn lists_run_over_lines_and_commas() {
-        let raw = lines(&[("connection", "keep-alive,\tUpgrade"), ("connection", "x")]);
-        assert_eq!(Headers::new(&raw).list("connection"), Ok(vec!["keep-alive", "Upgrade", "x"]));
+        let raw = lines(&[("connection", "keep-alive,  Upgrade"), ("connection", "\tx")]);
+        assert_eq!(Headers::new(&raw).list("connection"), Ok(vec!["keep-alive", "Upgrade", "\tx"]));
     }
 
     #[test]
@@ -199,6 +203,9 @@ mod tests {
     #[test]
     fn basic_authentication_is_no_bearer_token() {
         assert!(!Headers::new(&lines(&[("authorization", "Basic eA==")])).has_bearer_token());
-        assert!(Headers::new(&lines(&[("authorization", "bearer t")])).has_bearer_token());
+        for value in ["bearer t", "Bearer  t", "\u{a0}Bearer t"] {
+            let lines = lines(&[("authorization", value)]);
+            assert!(Headers::new(&lines).has_bearer_token(), "{value}");
+        }
     }
 }

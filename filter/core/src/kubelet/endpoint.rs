@@ -216,7 +216,8 @@ pub struct Checkpoint {
 pub struct NodeLogs {
     /// The file or folder below `/var/log`; empty for all of it.
     pub path: String,
-    /// Services whose journal is meant, or files: a value with a slash names a file.
+    /// Services whose journal is meant, or files: a value with a slash names a file by its path
+    /// below `/var/log`, which begins with one.
     pub query: Vec<String>,
     /// Lines from this time on, RFC 3339.
     pub since_time: Option<String>,
@@ -624,21 +625,23 @@ impl Logs {
 
 impl NodeLogs {
     fn parse(path: String, query: &Query) -> Result<Self, InvalidQuery> {
-        let services: Vec<_> = query.all("query").map(str::to_owned).collect();
+        let named: Vec<_> = query.all("query").map(str::to_owned).collect();
         // `maxServices` of the kubelet's journal handler.
-        if services.len() > 4 {
+        if named.len() > 4 || !named.iter().all(|name| is_service(name) || is_file(name)) {
             return Err(InvalidQuery::Form("query"));
         }
         let within = |most: i64| move |value: &str| integer(value).filter(|value| *value <= most);
         Ok(Self {
             path,
-            query: services,
+            query: named,
             since_time: query.read("sinceTime", timestamp)?,
             until_time: query.read("untilTime", timestamp)?,
             tail_lines: query
                 .read("tailLines", |value| within(100_000)(value).filter(|lines| *lines >= 0))?,
             boot: query.read("boot", within(0))?,
-            pattern: query.one("pattern")?.map(str::to_owned),
+            // An empty one is none to the kubelet.
+            pattern: query
+                .read("pattern", |value| (!value.is_empty()).then(|| value.to_owned()))?,
         })
     }
 }
@@ -649,6 +652,17 @@ impl Healthz {
         let verbose = query.read("verbose", |value| value.is_empty().then_some(()))?.is_some();
         Ok(Self { check, verbose, exclude: query.all("exclude").map(str::to_owned).collect() })
     }
+}
+
+/// Whether the kubelet asks the journal for what has this name; blank ones it drops.
+fn is_service(name: &str) -> bool {
+    !name.contains(['/', '\\']) && !name.trim().is_empty()
+}
+
+/// Whether this is a file in the one spelling that the kubelet's file server leaves as it is.
+fn is_file(name: &str) -> bool {
+    let is_odd = |segment: &str| matches!(segment, "" | "." | "..");
+    !name.contains('\\') && name.strip_prefix('/').is_some_and(|path| !path.split('/').any(is_odd))
 }
 
 fn plain_word(word: &str) -> Result<String, NoRoute> {
@@ -676,9 +690,10 @@ fn at_least<const LEAST: i64>(value: &str) -> Option<i64> {
     integer(value).filter(|number| *number >= LEAST)
 }
 
-/// A time of RFC 3339 in the upper-case spelling, which is the only one that Go reads.
+/// A time of RFC 3339 in the upper-case spelling, and without the leap seconds that Go has not.
 fn timestamp(value: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_digit() || b"-:.TZ+".contains(&byte);
-    (value.bytes().all(is_plain) && chrono::DateTime::parse_from_rfc3339(value).is_ok())
+    let time = chrono::DateTime::parse_from_rfc3339(value).ok()?;
+    (value.bytes().all(is_plain) && time.timestamp_subsec_nanos() < 1_000_000_000)
         .then(|| value.to_owned())
 }

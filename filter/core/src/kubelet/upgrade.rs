@@ -154,6 +154,8 @@ fn websocket(
     if !is_handshake {
         return Err(InvalidUpgrade::Handshake);
     }
+    // RFC 6455 lets the list run over several lines; the kubelet reads the first of them.
+    headers.one("sec-websocket-protocol")?;
     let offered = headers.list("sec-websocket-protocol")?;
     // A tunnel has its ports in the stream, the others in the query: which of them the kubelet
     // picks would decide whether the ports that the policy sees are the ones that are used.
@@ -212,6 +214,7 @@ mod tests {
             ("unknown", vec![spdy, CONNECTION, (version, "v9.channel.k8s.io")]),
             ("repeated", vec![spdy, CONNECTION, v4, v4]),
             ("empty member", vec![spdy, CONNECTION, (version, "v4.channel.k8s.io,")]),
+            ("tab", vec![spdy, CONNECTION, (version, "v4.channel.k8s.io,\tchannel.k8s.io")]),
             ("port-forward's", vec![spdy, CONNECTION, (version, "portforward.k8s.io")]),
         ] {
             assert_eq!(remote(&lines), Err(InvalidUpgrade::Protocols), "{note}");
@@ -247,6 +250,11 @@ mod tests {
         assert_eq!(
             remote(Method::Get, &[websocket, CONNECTION, VERSION]),
             Err(InvalidUpgrade::Handshake)
+        );
+        let protocols = [(protocol, "v5.channel.k8s.io"), (protocol, "v4.channel.k8s.io")];
+        assert_eq!(
+            remote(Method::Get, &[&full[..], &protocols].concat()),
+            Err(InvalidHeader::Repeated(protocol).into())
         );
         for offer in [
             "v4.channel.k8s.io, v4.channel.k8s.io",
