@@ -25,7 +25,7 @@ fn the_configuration_is_valid_as_it_is_shipped() -> anyhow::Result<()> {
 #[tokio::test]
 async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
     type Spoil = fn(&Path) -> std::io::Result<()>;
-    let rows: [(&str, Spoil); 8] = [
+    let rows: [(&str, Spoil); 11] = [
         ("cannot read certs/serving/tls.key", |folder| {
             fs::remove_file(folder.join("certs/serving/tls.key"))
         }),
@@ -39,6 +39,13 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
             let other = folder.join("certs/kubelet/tls.key");
             fs::copy(other, folder.join("certs/serving/tls.key")).map(drop)
         }),
+        ("no revocation list in certs/serving/ca.crl", name_a_list),
+        ("Failed to load CRL from certs/serving/ca.crl", |folder| {
+            name_a_list(folder)?;
+            let half = "-----BEGIN X509 CRL-----\nMIIB";
+            fs::write(folder.join("certs/serving/ca.crl"), half)
+        }),
+        ("decisions.log", |folder| fs::create_dir(folder.join("decisions.log"))),
         ("cannot read gatelet.wasm", |folder| fs::remove_file(folder.join("gatelet.wasm"))),
         ("policy/gatelet.json names no module", |folder| {
             fs::write(folder.join("policy/gatelet.json"), "{}")
@@ -153,4 +160,11 @@ async fn start_refuses(folder: &Path, arguments: &[&str], message: &str) -> anyh
         "no {message:?} in {error:?}"
     );
     Ok(())
+}
+
+/// A revocation list, where the shipped file has room for one.
+fn name_a_list(folder: &Path) -> std::io::Result<()> {
+    let callers = folder.join("sds/callers.yaml");
+    let text = fs::read_to_string(&callers)?;
+    fs::write(callers, text.replace("# crl:", "crl:"))
 }
