@@ -1,5 +1,11 @@
 //! Sessions in which nothing happens for twenty minutes, in a gate whose time runs faster.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
 use anyhow::Context as _;
 use gatelet_tests::client::{Follow, PortForward, RemoteCommand, open_spdy};
 use gatelet_tests::fixture::{ALL, EXEC, Fixture, Setup};

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::Message;
 const VERSIONS: [&str; 2] = ["1.33", "1.36"];
 
 /// Readable, and denied.
-const NONE: &str = "package kubelet.authz\n\ndecision := false";
+pub(crate) const NONE: &str = "package kubelet.authz\n\ndecision := false";
 
 #[tokio::test]
 async fn what_a_kube_apiserver_asks_for_works_in_full() -> anyhow::Result<()> {
@@ -29,10 +29,11 @@ async fn what_a_kube_apiserver_asks_for_works_in_full() -> anyhow::Result<()> {
         let mut fixture = Fixture::start(ALL).await?;
         let echo = echo()?;
         fixture.replace_kubelet(|options| options.ports = [(8080, echo)].into()).await?;
+        let apiserver = apiserver(&fixture)?;
         for recorded in recordings(version)? {
             let about = || format!("{version}: {}", recorded.action);
             let reached = fixture.reached().len();
-            let mut client = recorded.send(&fixture).await.with_context(about)?;
+            let mut client = recorded.send(&apiserver).await.with_context(about)?;
             let head = client.head().await.with_context(about)?;
             recorded.works(client, head, &fixture).await.with_context(about)?;
             let arrived = fixture.kubelet.requests().split_off(reached);
@@ -48,9 +49,10 @@ async fn what_a_kube_apiserver_asks_for_works_in_full() -> anyhow::Result<()> {
 async fn what_is_denied_a_kube_apiserver_is_told_so_that_kubectl_shows_it() -> anyhow::Result<()> {
     for version in VERSIONS {
         let fixture = Fixture::start(NONE).await?;
+        let apiserver = apiserver(&fixture)?;
         for recorded in recordings(version)? {
             let about = format!("{version}: {}", recorded.action);
-            let answer = recorded.send(&fixture).await?.response().await?;
+            let answer = recorded.send(&apiserver).await?.response().await?;
             // Text that is no map to YAML, of a length that is known; 401, 404 and 5xx would lose it.
             assert_eq!((answer.status, &*answer.text()), (403, "Denied by policy"), "{about}");
             let header = |name| answer.header(name).map(|value| value.into_owned());
@@ -71,14 +73,22 @@ async fn what_is_denied_a_kube_apiserver_is_told_so_that_kubectl_shows_it() -> a
     Ok(())
 }
 
+/// Calls the gate as the API server does: by its address, so without SNI.
+pub(crate) fn apiserver(fixture: &Fixture) -> anyhow::Result<Dialer> {
+    let identity = fixture.cluster.issue(Persona::ApiserverKubeletClient)?.into();
+    let ca = fixture.cluster.authority(Ca::Cluster).certificate().as_bytes();
+    let address = fixture.gate.address();
+    Dialer::new(address, &address.ip().to_string(), ca, Some(&identity))
+}
+
 /// A request as it was recorded.
-struct Recording {
-    action: String,
+pub(crate) struct Recording {
+    pub(crate) action: String,
     lines: Vec<String>,
 }
 
 /// The blocks of a file: `### action`, and the request's lines.
-fn recordings(version: &str) -> anyhow::Result<Vec<Recording>> {
+pub(crate) fn recordings(version: &str) -> anyhow::Result<Vec<Recording>> {
     let file = format!("tests/tests/callers/recorded/kubernetes-{version}.http");
     let text = fs::read_to_string(project().join(&file)).with_context(|| file.clone())?;
     let recordings: Vec<_> = text
@@ -106,14 +116,10 @@ impl Recording {
         !self.header("upgrade").is_empty()
     }
 
-    /// Sends it as the API server would: to an address, so without SNI, on a connection of its own.
-    async fn send(&self, fixture: &Fixture) -> anyhow::Result<RawClient> {
-        let identity = fixture.cluster.issue(Persona::ApiserverKubeletClient)?.into();
-        let ca = fixture.cluster.authority(Ca::Cluster).certificate().as_bytes();
-        let address = fixture.gate.address();
-        let dialer = Dialer::new(address, &address.ip().to_string(), ca, Some(&identity))?;
+    /// Sends it on a connection of its own.
+    pub(crate) async fn send(&self, apiserver: &Dialer) -> anyhow::Result<RawClient> {
         let offer: &[_] = if self.is_upgrade() { &["http/1.1"] } else { &["h2", "http/1.1"] };
-        let mut client = RawClient::connect(&dialer.offering(offer)).await?;
+        let mut client = RawClient::connect(&apiserver.offering(offer)).await?;
         assert_eq!(client.tls().protocol_version(), Some(ProtocolVersion::TLSv1_3));
         assert_eq!(client.tls().alpn_protocol(), Some(&b"http/1.1"[..]), "{}", self.action);
         client.send(format!("{}\r\n\r\n", self.lines.join("\r\n")).as_bytes()).await?;
