@@ -2,5 +2,7 @@
 //! the shipped configuration.
 
 mod idle;
+mod kubectl;
+mod profiles;
 mod recorded;
 mod tokens;
