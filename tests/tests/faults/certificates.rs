@@ -237,5 +237,8 @@ fn user(fixture: &Fixture) -> Option<User> {
 
 /// Whether a record is of a handshake that failed for this reason.
 fn refused(reason: &str) -> impl Fn(&Value) -> bool {
-    move |record| record["refused"]["reason"].as_str().is_some_and(|text| text.contains(reason))
+    move |record| {
+        let found = record.pointer("/refused/reason").and_then(Value::as_str);
+        found.is_some_and(|text| text.contains(reason))
+    }
 }

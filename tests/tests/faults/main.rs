@@ -4,6 +4,7 @@
 mod authority;
 mod certificates;
 mod connections;
+mod demo;
 mod dry_run;
 mod files;
 mod kubelet;

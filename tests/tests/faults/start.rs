@@ -6,8 +6,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use gatelet_tests::command::gatelet;
 use gatelet_tests::envoy::{Envoy, binary};
-use gatelet_tests::gate::NODE;
+use gatelet_tests::gate::{NODE, POLICY};
+use gatelet_tests::policy;
 
 use crate::script::{folder, refused, script_command};
 
@@ -67,17 +69,17 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The command decides; here it is one that knows nothing of policies.
 #[tokio::test]
 async fn start_has_the_policy_checked() -> anyhow::Result<()> {
     let folder = folder()?;
-    let gatelet = folder.path().join("gatelet");
-    fs::write(&gatelet, "#!/bin/sh\n[ \"$*\" = 'check policy/gatelet.json' ] && exit 1\n")?;
-    fs::set_permissions(&gatelet, fs::Permissions::from_mode(0o755))?;
+    let broken = policy::rego("package kubelet.authz\n\ndecision := {")?;
+    fs::write(folder.path().join(POLICY), broken)?;
     let mut command = script_command("start", folder.path());
-    command.args(["--address", "127.0.0.1", "--node", NODE]).env("GATELET_BIN", &gatelet);
+    command.args(["--address", "127.0.0.1", "--node", NODE]).env("GATELET_BIN", gatelet()?);
     let Err(error) = Envoy::start(command, folder.path()).await else { panic!("started") };
-    assert!(error.to_string().contains("does not pass `gatelet check`"), "{error}");
+    for said in ["policy.rego:3:", "policy/gatelet.json does not pass `gatelet check`"] {
+        assert!(error.to_string().contains(said), "{error}");
+    }
     Ok(())
 }
 
