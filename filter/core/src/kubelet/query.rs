@@ -51,7 +51,7 @@ pub enum InvalidQuery {
 }
 
 impl Query {
-    /// How many pairs are read.
+    /// How many pairs are read, the empty ones between two `&` among them.
     pub const MAX_PAIRS: usize = 256;
 
     /// Reads what stands behind the first `?` of a request target.
@@ -63,12 +63,14 @@ impl Query {
         if let Some((at, &byte)) = bytes.iter().enumerate().find(|(_, byte)| !is_plain(**byte)) {
             return Err(InvalidQuery::Byte { at, byte });
         }
+        let parts = || bytes.split(|&byte| byte == b'&');
+        // Empty ones count too: Go counts the `&`.
+        if parts().nth(Self::MAX_PAIRS).is_some() {
+            return Err(InvalidQuery::TooMany);
+        }
         let mut pairs = Vec::new();
         // Nothing between two `&` is nothing to every reader; kube-rs begins its queries so.
-        for pair in bytes.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
-            if pairs.len() == Self::MAX_PAIRS {
-                return Err(InvalidQuery::TooMany);
-            }
+        for pair in parts().filter(|pair| !pair.is_empty()) {
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
             let key = halves.next().unwrap_or_default();
             // A key without `=` has the empty value, as in Go.
@@ -204,6 +206,8 @@ mod tests {
         let most = vec!["a=1"; Query::MAX_PAIRS].join("&");
         assert_eq!(pairs(&most).map(|pairs| pairs.len()), Ok(Query::MAX_PAIRS));
         assert_eq!(pairs(&format!("{most}&a=1")), Err(InvalidQuery::TooMany));
+        let few = format!("a=1{}", "&".repeat(Query::MAX_PAIRS));
+        assert_eq!(pairs(&few), Err(InvalidQuery::TooMany));
     }
 
     #[test]
