@@ -1,6 +1,9 @@
 //! Metrics and readiness have a listener of their own, which shows nothing else.
 
+use std::fs;
+
 use gatelet_tests::client::{get, request};
+use gatelet_tests::envoy::project;
 use gatelet_tests::fixture::{Fixture, LOG, LOGS};
 
 #[tokio::test]
@@ -19,6 +22,22 @@ async fn prometheus_sees_decisions_by_endpoint_and_reason() -> anyhow::Result<()
         "gatelet_policy_loaded{} 1",
     ] {
         assert!(metrics.text().contains(line), "no {line} in\n{}", metrics.text());
+    }
+    Ok(())
+}
+
+/// Those that alerts are made of; a typo in one would never fire.
+#[tokio::test]
+async fn every_metric_of_envoy_that_the_readme_names_is_there() -> anyhow::Result<()> {
+    let fixture = Fixture::start(LOGS).await?;
+    assert_eq!(get(&fixture.apiserver()?, LOG).await?.status, 200);
+    let metrics = get(&fixture.prometheus()?, "/metrics").await?;
+    let readme = fs::read_to_string(project().join("envoy/kubelet/README.md"))?;
+    let named: Vec<_> = readme.split('`').filter(|word| word.starts_with("envoy_")).collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        let is_there = |line: &str| line.starts_with(&format!("{name}{{"));
+        assert!(metrics.text().lines().any(is_there), "no {name} in\n{}", metrics.text());
     }
     Ok(())
 }
