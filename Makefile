@@ -30,7 +30,7 @@ FEATURES_gatelet-faulty := --features fault-injection
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test test-node
+.PHONY: help tools wasm demo up down lint test test-node differential
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -67,6 +67,12 @@ test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, c
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/tests/tools/on-node $(RUNNER)' \
 	  cargo test --locked --package gatelet-core --target wasm32-unknown-unknown
 
+differential: $(TOOLS)/bin/go ## what the filter understands, beside what Go does: COUNT= SEED=
+	cd tests/differential/go && GOTOOLCHAIN=local go vet . && \
+	  GOTOOLCHAIN=local go build -trimpath -o $(abspath $(TARGET))/differential-go .
+	cargo run --locked --release --package gatelet-differential -- \
+	  --reader $(TARGET)/differential-go $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 # Each in a folder of its own: in one, cargo would build both anew every time.
 $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm: FORCE
 	@rustup --quiet target add wasm32-wasip1
@@ -84,6 +90,10 @@ $(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/wasm32-wasip1/wasm/gatelet.w
 $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)
 	ENVOY_BIN=$(filter-out $(abspath $(TOOLS))/%,$(ENVOY_BIN)) tests/tools/install $(TOOLS)
 	@touch $@
+
+$(TOOLS)/bin/go: tests/tools/install tests/tools/go.txt
+	tests/tools/install $(TOOLS) go
+	@touch -h $@
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --locked --version 0.20.2 --root $(TOOLS)

@@ -1,0 +1,3 @@
+module gatelet/differential
+
+go 1.24
