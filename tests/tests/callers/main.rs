@@ -5,4 +5,6 @@ mod idle;
 mod kubectl;
 mod profiles;
 mod recorded;
+mod rights;
+mod support;
 mod tokens;
