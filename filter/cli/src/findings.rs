@@ -10,7 +10,8 @@ use regorus::Value;
 
 use crate::interpreter::{add, interpreter};
 
-/// Prints what is probably not meant: an empty list of peers, and the sentences in `lint.findings`, if
+/// Prints what is probably not meant: an empty list of peers, rights for tokens that the filter
+/// doesn't let in, and the sentences in `lint.findings`, if
 /// the policy has such a rule beside its entry point.
 pub(crate) fn warn(config: &Config) -> anyhow::Result<()> {
     let PolicyConfig::Rego(source) = &config.policy else {
@@ -19,6 +20,13 @@ pub(crate) fn warn(config: &Config) -> anyhow::Result<()> {
         }
         return Ok(());
     };
+    let scrape = source.data.get("kubelet").and_then(|kubelet| kubelet.get("scrape"));
+    if scrape.is_some() && config.token_cluster.is_none() {
+        eprintln!(
+            "warning: `data.kubelet.scrape` grants nothing without `--tokens`: the filter turns callers \
+             without a certificate away"
+        );
+    }
     for finding in findings(source, &config.limits)? {
         eprintln!("warning: {finding}");
     }

@@ -40,6 +40,25 @@ fn each_cluster_s_api_server_is_pinned_and_nobody_else() {
 }
 
 #[test]
+fn tokens_scrape_only_where_the_filter_lets_them_in() {
+    let examples = project().join("rego/examples");
+    let [peers, scrape] =
+        ["kubeadm-v1.29.yaml", "scrape.yaml"].map(|name| examples.join(name).display().to_string());
+    let rego = project().join("rego").display().to_string();
+    let folder = folder(&[]);
+    for (options, cluster, warnings) in
+        [(&["--tokens"][..], Some("kubelet-tokens"), 0), (&[], None, 1)]
+    {
+        let render = ["render", &rego, "--data", &peers, "--data", &scrape, "-o", "p.json"];
+        let run = done(folder.path(), &[&render, options].concat());
+        assert_eq!(run.err.matches("warning: ").count(), warnings, "{}", run.err);
+        assert_eq!(run.err.contains("without `--tokens`"), warnings > 0, "{}", run.err);
+        let gate = gate(&folder.path().join("p.json"));
+        assert_eq!(gate.config().token_cluster.as_deref(), cluster);
+    }
+}
+
+#[test]
 fn kubectl_cp_works_where_it_is_granted() {
     let gate = example_gate(&["kubectl-cp", "peers"]);
     let exec = |pod: &str, query: &str| {
