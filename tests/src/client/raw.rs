@@ -115,7 +115,10 @@ impl RawClient {
     }
 
     /// Reads the body that belongs to this head.
-    pub(super) async fn body(&mut self, mut response: Response) -> anyhow::Result<Response> {
+    ///
+    /// # Errors
+    /// When the connection ends before the body does, or the body is unreadable.
+    pub async fn body(&mut self, mut response: Response) -> anyhow::Result<Response> {
         if matches!(response.status, 100..200 | 204 | 304) {
             return Ok(response);
         }
@@ -140,12 +143,23 @@ impl RawClient {
     /// # Errors
     /// When the connection ends before the head does, or the head is unreadable.
     pub async fn head(&mut self) -> anyhow::Result<Response> {
+        self.next_head().await?.context("the connection ended without a response")
+    }
+
+    /// As [`RawClient::head`]; none where the connection ends instead.
+    ///
+    /// # Errors
+    /// When the connection ends within a head, or the head is unreadable.
+    pub async fn next_head(&mut self) -> anyhow::Result<Option<Response>> {
         loop {
             if let Some((length, head)) = parse_head(&self.unread)? {
                 self.unread.drain(..length);
-                return Ok(head);
+                return Ok(Some(head));
             }
-            ensure!(self.fill().await? > 0, "the connection ended without a response");
+            if self.fill().await? == 0 {
+                ensure!(self.unread.is_empty(), "the connection ended within a head");
+                return Ok(None);
+            }
         }
     }
 
