@@ -1,10 +1,14 @@
 //! Callers with a token in place of a certificate: metrics-server and Prometheus as they are usually
 //! installed.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
 use gatelet_tests::client::{Dialer, RawClient, Response, get};
 use gatelet_tests::command::render;
 use gatelet_tests::envoy::project;
-use gatelet_tests::gate::Profile;
+use gatelet_tests::gate::{POLICY, Profile};
 
 use crate::support::{Certificate, SCRAPE, Setup, TOKEN, everything};
 
@@ -84,6 +88,34 @@ async fn start_refuses_tokens_that_policy_or_kubelet_know_nothing_of() -> anyhow
         let error = Setup::start_as(profile, tokens, &policy).await.err().map(|it| it.to_string());
         assert!(error.as_ref().is_some_and(|it| it.contains(message)), "no {message:?}: {error:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_change_one_word_of_the_shipped_configuration() -> anyhow::Result<()> {
+    let setup = Setup::start(true, &everything(true)?).await?;
+    let folder = setup.gate.folder();
+    // It knows its version, and is content with nothing: the script has written its file by then.
+    let envoy = folder.join("envoy");
+    fs::write(&envoy, "#!/bin/sh\n[ \"$1\" = --version ] && echo 'envoy version: 0/1.40.0/x'\n")?;
+    fs::set_permissions(&envoy, Permissions::from_mode(0o755))?;
+    let mut configurations = Vec::new();
+    for tokens in [false, true] {
+        fs::write(folder.join(POLICY), everything(tokens)?)?;
+        let mut start = Command::new(project().join("envoy/kubelet/start"));
+        start.args(["--address", "192.0.2.10", "--node", "node.invalid"]);
+        start.args(tokens.then_some("--tokens"));
+        start.env("ENVOY_BIN", &envoy).env("GATELET_BIN", "true").current_dir(folder).output()?;
+        configurations.push(fs::read_to_string(folder.join("envoy.node.yaml"))?);
+    }
+    let shipped = fs::read_to_string(project().join("envoy/kubelet/envoy.yaml"))?;
+    assert_eq!(configurations[0], shipped);
+    let changed = shipped.lines().zip(configurations[1].lines()).filter(|(was, is)| was != is);
+    let changed: Vec<_> = changed.map(|(was, is)| (was.trim(), is.trim())).collect();
+    assert_eq!(
+        changed,
+        [("require_client_certificate: true", "require_client_certificate: false")]
+    );
     Ok(())
 }
 
