@@ -95,7 +95,7 @@ async fn renewed_certificates_and_cas_are_for_new_connections_and_open_ones_stay
 #[tokio::test]
 async fn an_expired_certificate_opens_no_connection_and_its_open_ones_stay() -> anyhow::Result<()> {
     let (fixture, authority) = trusting_an_authority().await?;
-    let caller = fixture.gate.dialer(Some(&authority.client(1, Duration::from_secs(4))?))?;
+    let caller = fixture.gate.dialer(Some(&authority.client(1, Duration::from_secs(6))?))?;
     let mut open = Open::start(&caller).await?;
     admitted(&[&caller], &[false]).await?;
     let reason = "certificate_has_expired";

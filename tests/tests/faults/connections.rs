@@ -12,7 +12,7 @@ async fn a_kept_alive_connection_is_cut_and_an_open_exec_stays() -> anyhow::Resu
         let manager = configuration.pointer_mut(manager).expect("the connection manager");
         let longest = &mut manager["common_http_protocol_options"]["max_connection_duration"];
         assert_eq!(*longest, json!("3600s"));
-        *longest = json!("1s");
+        *longest = json!("2s");
         // After five seconds, the default, it would be too late to see that nothing is cut then.
         manager["drain_timeout"] = json!("0.1s");
     };
