@@ -62,7 +62,7 @@ impl Admin {
         self.request(Method::GET, path).await
     }
 
-    /// Does something, such as `/drain_listeners?graceful&skip_exit`.
+    /// Does something, such as `/reopen_logs`.
     ///
     /// # Errors
     /// As [`Admin::get`].

@@ -43,6 +43,15 @@ async fn a_policy_file_that_is_cut_off_leaves_the_old_policy() -> anyhow::Result
     let counted = "envoy_extension_config_discovery_http_filter_gatelet_update_failure{} 3";
     assert!(metrics.text().contains(counted), "{}", metrics.text());
 
+    // So does a module that is cut off.
+    let module = fs::read(fixture.gate.folder().join("gatelet.wasm"))?;
+    let (half, _) = module.split_at(module.len() / 2);
+    fs::write(fixture.gate.folder().join("half.wasm"), half)?;
+    let cut_off = good.replace("\"gatelet.wasm\"", "\"half.wasm\"");
+    assert_eq!(fixture.gate.update_policy(&cut_off).await?, Update::Rejected);
+    assert_eq!(get(&apiserver, "/pods").await?.status, 403);
+    assert_eq!(get(&apiserver, LOG).await?.status, 200);
+
     assert_eq!(fixture.gate.update_policy(&good).await?, Update::Applied);
     assert_eq!(get(&apiserver, "/pods").await?.status, 200);
     Ok(())

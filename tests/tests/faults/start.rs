@@ -102,7 +102,9 @@ fn start_refuses_an_envoy_that_forwards_behind_a_refused_upgrade() -> anyhow::Re
     let folder = folder()?;
     let envoy = folder.path().join("envoy");
     for (version, fixed) in [
+        ("1.9.10", false),
         ("1.35.13", false),
+        ("1.36.0", false),
         ("1.36.9", false),
         ("1.36.10", true),
         ("1.37.5", false),
@@ -114,6 +116,7 @@ fn start_refuses_an_envoy_that_forwards_behind_a_refused_upgrade() -> anyhow::Re
         ("1.40.0", true),
         ("1.41.0", true),
         ("1.100.0", true),
+        ("2.0.0", false),
     ] {
         // It gets as far as the validation, and fails there.
         let script = format!("#!/bin/sh\n[ $# = 1 ] && echo 'envoy version: 0/{version}/Clean'\n");
