@@ -1,5 +1,5 @@
 //! The request corpus through real Envoy, by the policy that `gatelet render` makes of the shipped
-//! rules: each case gets the answer and the reason that it gets natively, and the kubelet sees the
+//! rules, or by a file's own: each case gets the answer and the reason that it gets natively, and the kubelet sees the
 //! bytes of what was allowed, and nothing of the rest.
 
 use std::collections::HashMap;
@@ -10,20 +10,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum as _;
 use gatelet_certs::{Cluster, Persona};
+use gatelet_core::config::Written;
 use gatelet_core::corpus::{Case, Corpus};
 use gatelet_tests::client::{Dialer, RawClient};
 use gatelet_tests::command::render;
 use gatelet_tests::envoy::project;
 use gatelet_tests::gate::{Gate, Options, Profile, cluster};
 use gatelet_tests::kubelet::StandInKubelet;
+use gatelet_tests::policy::extension_config;
 use serde_json::Value;
 use tempfile::TempDir;
 
 #[tokio::test]
 async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow::Result<()> {
     let mut ran = 0;
-    for Group { data, files } in groups()? {
-        let mut driver = Driver::start(&data).await?;
+    for Group { policy, files } in groups()? {
+        let mut driver = Driver::start(&policy.render()?).await?;
         for (name, corpus) in files {
             for case in &corpus.cases {
                 let about = || format!("{name}: {}", case.note);
@@ -36,10 +38,41 @@ async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow
     Ok(())
 }
 
-/// Files of the corpus with the same data, which share a gate.
+/// Files of the corpus with the same policy, which share a gate.
 struct Group {
-    data: Value,
+    policy: Policy,
     files: Vec<(String, Corpus)>,
+}
+
+/// What the cases of a file are decided by.
+#[derive(PartialEq)]
+enum Policy {
+    /// The shipped rules, with this data.
+    Shipped(Value),
+    /// A configuration of its own.
+    Own(Box<Written>),
+}
+
+impl Policy {
+    fn of(corpus: &Corpus) -> Self {
+        match &corpus.configuration {
+            Some(configuration) => Self::Own(Box::new(configuration.clone())),
+            None => Self::Shipped(Value::Object(corpus.data.clone())),
+        }
+    }
+
+    /// The extension-config file.
+    fn render(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Own(configuration) => extension_config(configuration),
+            Self::Shipped(data) => {
+                let file = tempfile::Builder::new().suffix(".json").tempfile()?;
+                fs::write(file.path(), data.to_string())?;
+                let shipped: PathBuf = project().join("rego/kubelet");
+                render(&[shipped.as_path(), Path::new("--data"), file.path()])
+            }
+        }
+    }
 }
 
 fn groups() -> anyhow::Result<Vec<Group>> {
@@ -48,21 +81,13 @@ fn groups() -> anyhow::Result<Vec<Group>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let corpus = Corpus::parse(&fs::read_to_string(&path)?).with_context(|| name.clone())?;
-        let data = Value::Object(corpus.data.clone());
-        match groups.iter_mut().find(|group| group.data == data) {
+        let policy = Policy::of(&corpus);
+        match groups.iter_mut().find(|group| group.policy == policy) {
             Some(group) => group.files.push((name, corpus)),
-            None => groups.push(Group { data, files: vec![(name, corpus)] }),
+            None => groups.push(Group { policy, files: vec![(name, corpus)] }),
         }
     }
     Ok(groups)
-}
-
-/// What `gatelet render` makes of the shipped rules and this data.
-fn rendered(data: &Value) -> anyhow::Result<String> {
-    let file = tempfile::Builder::new().suffix(".json").tempfile()?;
-    fs::write(file.path(), data.to_string())?;
-    let shipped: PathBuf = project().join("rego/kubelet");
-    render(&[shipped.as_path(), Path::new("--data"), file.path()])
 }
 
 struct Driver {
@@ -75,12 +100,11 @@ struct Driver {
 }
 
 impl Driver {
-    async fn start(data: &Value) -> anyhow::Result<Self> {
+    async fn start(policy: &str) -> anyhow::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let cluster = cluster()?;
         let kubelet = StandInKubelet::start(Profile::Owned.kubelet(&cluster, scratch.path())?)?;
-        let policy = rendered(data)?;
-        let gate = Gate::start(Options::new(&cluster, kubelet.address(), &policy)).await?;
+        let gate = Gate::start(Options::new(&cluster, kubelet.address(), policy)).await?;
         let (callers, seen) = (HashMap::new(), Vec::new());
         Ok(Self { gate, kubelet, cluster, callers, seen, _scratch: scratch })
     }
@@ -95,7 +119,7 @@ impl Driver {
             match (case.envoy, case.want.as_str()) {
                 (Some(want), _) => ensure!(status == want, "Envoy answered {status}, not {want}"),
                 // What the kubelet answers is its own affair; below, it has seen the request.
-                (None, "allowed") => self.is_on_record(case).await?,
+                (None, "allowed" | "would_deny") => self.is_on_record(case).await?,
                 (None, reason) => {
                     let want = if reason == "malformed" { 400 } else { 403 };
                     ensure!(status == want, "the answer is {status}, not {want}");
@@ -104,7 +128,8 @@ impl Driver {
             }
         }
         let reached = self.reached().split_off(before);
-        let want = if case.want.as_str() == "allowed" { vec![case.target.clone()] } else { vec![] };
+        let arrives = matches!(case.want.as_str(), "allowed" | "would_deny");
+        let want = if arrives { vec![case.target.clone()] } else { vec![] };
         ensure!(reached == want, "the kubelet saw {reached:?}, not {want:?}");
         Ok(())
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    config::Written,
     decision::Reason,
     peer::{InvalidPeer, Peer, PeerProperties},
 };
@@ -20,7 +21,11 @@ pub struct Corpus {
     /// What the file shows, in a sentence.
     pub about: String,
     /// The data of the policy, whose rules are those of `rego/kubelet`.
+    #[serde(default)]
     pub data: Map<String, Value>,
+    /// The filter's whole configuration instead, for answers that those rules never give.
+    #[serde(default)]
+    pub configuration: Option<Written>,
     /// Callers by the names that cases give them, as RFC 2253 subjects; `null` has no certificate.
     pub peers: BTreeMap<String, Option<String>>,
     /// The cases.

@@ -23,10 +23,13 @@ fn read(file: &Path, rego: &BTreeMap<String, String>) -> (String, Corpus, Gate) 
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let corpus = Corpus::parse(&fs::read_to_string(file).unwrap());
     let corpus = corpus.unwrap_or_else(|e| panic!("{name}: {e}"));
-    let config = json!({
-        "policy": {"modules": rego, "data": corpus.data},
-        "node": {"name": "worker-1"},
-    });
+    let config = match &corpus.configuration {
+        Some(configuration) => json!(configuration),
+        None => json!({
+            "policy": {"modules": rego, "data": corpus.data},
+            "node": {"name": "worker-1"},
+        }),
+    };
     let config = Config::from_json(config.to_string().as_bytes());
     let gate = Gate::new(config.unwrap_or_else(|e| panic!("{name}: {e}")), Builtins::Standard);
     (name.clone(), corpus, gate.unwrap_or_else(|e| panic!("{name}: {e}")))

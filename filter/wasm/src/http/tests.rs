@@ -255,7 +255,7 @@ fn every_case_of_the_corpus_gets_its_answer() {
             let replies = fake.replies.borrow();
             let got = (action, replies.first().map(|(status, _)| *status));
             let want = match case.want.as_str() {
-                "allowed" => (Action::Continue, None),
+                "allowed" | "would_deny" => (Action::Continue, None),
                 "malformed" => (Action::Pause, Some(400)),
                 _ => (Action::Pause, Some(403)),
             };
