@@ -222,6 +222,13 @@ fn a_token_in_place_of_a_certificate_goes_only_where_the_configuration_says() {
         let got = ask_without_certificate(gate, cluster, request, tokens);
         assert_eq!(got, (reason, want), "{note}");
     }
+    let watching = gate(json!({
+        "policy": {"modules": {"a.rego": "package kubelet.authz\n\ndecision := false"}},
+        "token_cluster": "tokens", "peers": [],
+        "mode": "dry_run", "dry_run_until": "2026-12-31T00:00:00Z",
+    }));
+    let got = ask_without_certificate(&watching, to_tokens, METRICS, TOKEN);
+    assert_eq!(got, (Reason::Denied, false), "a dry run is for peers");
     let (reason, record) = ask(&closed, &Ok(Peer::default()), "GET", "/metrics", &[]);
     assert_eq!(reason, Reason::Denied);
     assert_eq!(record["message"], "the caller has no certificate");
