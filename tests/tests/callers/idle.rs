@@ -69,8 +69,11 @@ fn hasten(configuration: &mut Value) {
     shorten(configuration.pointer_mut(upstream).expect("the idle time of the kubelet's"), "3600s");
 }
 
+/// Not to less than a second: a handshake may take its time, and four seconds are longer still.
 fn shorten(limit: &mut Value, default: &str) {
     let text = limit.as_str().unwrap_or(default);
     let seconds: f64 = text.trim_end_matches('s').parse().expect("a duration in seconds");
-    *limit = json!(format!("{:.3}s", seconds / HASTE));
+    // Zero is no limit.
+    let shortened = if seconds > 0.0 { (seconds / HASTE).max(1.0) } else { 0.0 };
+    *limit = json!(format!("{shortened:.3}s"));
 }

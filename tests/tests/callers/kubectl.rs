@@ -1,7 +1,7 @@
 //! What kubectl does beyond the usual, and what strictness must not take from it.
 
 use anyhow::Context as _;
-use gatelet_tests::client::{Dialer, RawClient, Response, Session, get};
+use gatelet_tests::client::{Dialer, Follow, RawClient, Response, Session, get};
 use gatelet_tests::envoy::is_about;
 use gatelet_tests::fixture::{ALL, Fixture, LOG};
 use serde_json::{Value, json};
@@ -94,6 +94,22 @@ async fn keep_alive_may_stand_beside_upgrade_and_nothing_else_may() -> anyhow::R
     let (mut client, head) = upgrade(&apiserver, target, "Upgrade, X-Remote-User").await?;
     assert_eq!(client.body(head).await?.text(), "Malformed request");
     assert_eq!(fixture.reached(), [target]);
+    Ok(())
+}
+
+/// Ctrl-C closes the connection, and nothing goes on behind it.
+#[tokio::test]
+async fn a_log_that_nobody_follows_any_more_ends_at_the_kubelet() -> anyhow::Result<()> {
+    const ACTIVE: &str = "cluster.kubelet.upstream_rq_active";
+    let fixture = Fixture::start(ALL).await?;
+    let target = "/containerLogs/default/web-0/app?follow=true";
+    let mut follow = Follow::open(&fixture.apiserver()?, target).await?;
+    assert_eq!(follow.line().await?.as_deref(), Some("starting\n"));
+    assert_eq!(fixture.gate.admin().stat(ACTIVE).await?, 1);
+    drop(follow);
+    fixture.gate.admin().wait_for_stat(ACTIVE, |active| active == 0).await?;
+    let connections = "cluster.kubelet.upstream_cx_active";
+    fixture.gate.admin().wait_for_stat(connections, |open| open == 0).await?;
     Ok(())
 }
 
