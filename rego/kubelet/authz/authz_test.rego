@@ -63,13 +63,12 @@ test_what_no_preset_knows_stays_denied if {
 }
 
 test_a_token_without_a_certificate_scrapes_what_is_listed_and_nothing_else if {
-	peer := {"authenticated": false, "bearer_token": true}
 	every endpoint, decision in {
 		"metrics": {"allow": true, "rule": "scrape"},
 		"stats": _not_pinned,
 		"containerLogs": _not_pinned,
 	} {
-		authz.decision == decision with input as object.union(object.remove(_request(endpoint), ["peer"]), {"peer": peer})
+		authz.decision == decision with input as _by_token(endpoint)
 			with data.kubelet.peers as [_entry(["observe", "logs"])]
 			with data.kubelet.logs.namespaces as ["*"]
 			with data.kubelet.scrape.endpoints as ["metrics"]
@@ -113,6 +112,11 @@ _request(endpoint) := {
 		"certificate_sha256": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
 	},
 }
+
+_by_token(endpoint) := object.union(object.remove(_request(endpoint), ["peer"]), {"peer": {
+	"authenticated": false,
+	"bearer_token": true,
+}})
 
 _entry(presets) := {
 	"common_name": "kube-apiserver-kubelet-client",

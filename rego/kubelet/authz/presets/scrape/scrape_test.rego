@@ -47,7 +47,7 @@ test_nothing_is_reset_with_a_token if {
 }
 
 test_what_shows_more_is_not_scraped_even_if_it_is_listed if {
-	every endpoint in {"pods", "runningPods", "configz", "flagz", "statusz", "debug", "containerLogs", "nodeLogs", "exec"} {
+	every endpoint in {"pods", "runningPods", "configz", "debug", "containerLogs", "nodeLogs", "exec", "run"} {
 		not scrape.allow with input as object.union(_request, {"endpoint": endpoint})
 			with data.kubelet.scrape.endpoints as [endpoint]
 	}
