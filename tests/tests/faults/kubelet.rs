@@ -12,35 +12,36 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_kubelet_that_is_down_is_unavailable() -> anyhow::Result<()> {
-    let fixture = faulty(Fault::RefuseConnections).await?;
-    let answer = get(&fixture.apiserver()?, LOG).await?;
-    assert_eq!((answer.status, &*answer.text()), (503, "Kubelet unavailable"));
+async fn a_kubelet_that_fails_is_told_apart_in_the_log_and_not_by_callers() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(ALL).await?;
+    let elsewhere = "https://elsewhere.invalid/".to_owned();
+    for (fault, status, body, arrived, flags, counter) in [
+        (Fault::RefuseConnections, 503, "Kubelet unavailable", 0, "UF", "cx_connect_fail"),
+        (Fault::BreakOff, 200, "the first bytes", 1, "UPE", "cx_destroy_remote_with_active_rq"),
+        (Fault::RedirectTo(elsewhere), 307, "", 1, "-", "rq_307"),
+    ] {
+        let row = format!("{fault:?}");
+        let breaks_off = matches!(fault, Fault::BreakOff);
+        fixture.replace_kubelet(|kubelet| kubelet.fault = Some(fault)).await?;
+        let log = fixture.gate.decisions().from_now_on()?;
+        let mut client = RawClient::connect(&fixture.apiserver()?).await?;
+        client.send_request("GET", LOG).await?;
+        let head = client.head().await?;
+        assert_eq!((head.status, head.header("location")), (status, None), "{row}");
+        assert_eq!(client.exactly(body.len()).await?, body.as_bytes(), "{row}");
+        if breaks_off {
+            assert_eq!(head.header("content-length").as_deref(), Some("1000"), "{row}");
+            assert_eq!(client.rest().await?, b"", "{row}");
+        }
 
-    let record = fixture.gate.decisions().wait_for("the logs", is_about("containerLogs")).await?;
-    assert_eq!(record["decision"]["reason"], "allowed", "{record}");
-    assert_eq!(record["response_flags"], "UF", "{record}");
-    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 1);
-    assert_ne!(fixture.gate.admin().stat("cluster.kubelet.upstream_cx_connect_fail").await?, 0);
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_answer_that_breaks_off_is_not_passed_on_as_whole() -> anyhow::Result<()> {
-    let fixture = faulty(Fault::BreakOff).await?;
-    let mut client = RawClient::connect(&fixture.apiserver()?).await?;
-    client.send_request("GET", LOG).await?;
-    let head = client.head().await?;
-    assert_eq!((head.status, head.header("content-length").as_deref()), (200, Some("1000")));
-    assert_eq!(client.rest().await?, b"the first bytes");
-    assert_eq!(fixture.reached(), [LOG]);
-
-    let record = fixture.gate.decisions().wait_for("the logs", is_about("containerLogs")).await?;
-    let details = record["response_code_details"].as_str();
-    assert!(details.is_some_and(|text| text.starts_with("upstream_reset_after_response_started")));
-    assert_eq!(record["bytes_sent"], 15, "{record}");
-    let resets = "cluster.kubelet.upstream_cx_destroy_remote_with_active_rq";
-    assert_eq!(fixture.gate.admin().stat(resets).await?, 1);
+        assert_eq!(fixture.reached().len(), arrived, "{row}");
+        let record = log.wait_for(&row, is_about("containerLogs")).await?;
+        assert_eq!(record["decision"]["reason"], "allowed", "{row}: {record}");
+        assert_eq!(record["response_flags"], flags, "{row}: {record}");
+        let counter = format!("cluster.kubelet.upstream_{counter}");
+        assert_ne!(fixture.gate.admin().stat(&counter).await?, 0, "{row}");
+    }
+    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 3);
     Ok(())
 }
 
@@ -79,14 +80,6 @@ async fn a_slow_kubelet_has_a_minute_unless_it_streams() -> anyhow::Result<()> {
     }
     assert_eq!(fixture.reached(), rows.map(|(target, _)| target));
     assert_eq!(fixture.gate.admin().stat("cluster.kubelet.upstream_rq_timeout").await?, 6);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_redirect_leads_nowhere() -> anyhow::Result<()> {
-    let fixture = faulty(Fault::RedirectTo("https://elsewhere.invalid/".to_owned())).await?;
-    let answer = get(&fixture.apiserver()?, LOG).await?;
-    assert_eq!((answer.status, answer.header("location")), (307, None));
     Ok(())
 }
 
@@ -154,8 +147,4 @@ async fn only_this_nodes_kubelet_gets_requests() -> anyhow::Result<()> {
         assert_eq!(counted, flaws.len() as u64, "{profile:?}");
     }
     Ok(())
-}
-
-async fn faulty(fault: Fault) -> anyhow::Result<Fixture> {
-    Fixture::start_as(ALL, Setup { kubelet_fault: Some(fault), ..Setup::default() }).await
 }

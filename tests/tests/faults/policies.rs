@@ -40,19 +40,28 @@ async fn whatever_is_not_true_is_a_denial() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_bad_policy_is_rejected_and_the_old_one_stays() -> anyhow::Result<()> {
-    let fixture = Fixture::start(LOGS).await?;
+async fn a_new_policy_decides_at_once_a_bad_one_never_and_open_sessions_stay() -> anyhow::Result<()>
+{
+    let fixture = Fixture::start(ALL).await?;
     let apiserver = fixture.apiserver()?;
+    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
+    let mut session = cat.start(&apiserver).await?;
+    for (rego, update) in [(LOGS, Update::Applied), (BROKEN, Update::Rejected)] {
+        assert_eq!(fixture.gate.update_policy(&policy::rego(rego)?).await?, update);
+        assert_eq!(get(&apiserver, "/pods").await?.status, 403, "{update:?}");
+        assert_eq!(get(&apiserver, LOG).await?.status, 200, "{update:?}");
+        session.send(b"undisturbed\n").await?;
+        session.read_until("undisturbed").await?;
+    }
+    session.close_stdin().await?;
+    session.finish().await?;
 
-    assert_eq!(fixture.gate.update_policy(&policy::rego(BROKEN)?).await?, Update::Rejected);
-    assert_eq!(get(&apiserver, "/pods").await?.status, 403);
-    assert_eq!(get(&apiserver, LOG).await?.status, 200);
-    assert_eq!(fixture.reached(), [LOG]);
+    assert_eq!(fixture.reached(), [&*cat.target(), LOG, LOG]);
+    assert!(fixture.gate.envoy_log()?.contains("policy.rego:3"), "the log says where");
     assert_eq!(get(&fixture.prometheus()?, "/ready").await?.status, 200);
     let metrics = get(&fixture.prometheus()?, "/metrics").await?;
     let rejected = r#"gatelet_policy_updates{result="rejected"} 1"#;
     assert!(metrics.text().contains(rejected), "{}", metrics.text());
-    assert!(fixture.gate.envoy_log()?.contains("policy.rego:3"), "the log says where");
     Ok(())
 }
 
@@ -77,23 +86,5 @@ async fn without_a_policy_nothing_is_forwarded_until_there_is_one() -> anyhow::R
     let healthy = "cluster.policy.membership_healthy";
     fixture.gate.admin().wait_for_stat(healthy, |count| count == 1).await?;
     assert_eq!(get(&fixture.prometheus()?, "/ready").await?.status, 200);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_new_policy_decides_at_once_and_open_sessions_stay() -> anyhow::Result<()> {
-    let fixture = Fixture::start(ALL).await?;
-    let apiserver = fixture.apiserver()?;
-    let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
-    let mut session = cat.start(&apiserver).await?;
-
-    assert_eq!(fixture.gate.update_policy(&policy::rego(LOGS)?).await?, Update::Applied);
-    assert_eq!(get(&apiserver, "/pods").await?.status, 403);
-    assert_eq!(get(&apiserver, LOG).await?.status, 200);
-
-    session.send(b"undisturbed\n").await?;
-    session.read_until("undisturbed").await?;
-    session.close_stdin().await?;
-    session.finish().await?;
     Ok(())
 }
