@@ -160,6 +160,41 @@ fn each_mistake_has_its_message() {
 }
 
 #[test]
+fn what_is_too_deep_or_too_large_is_refused_by_name() {
+    let policy = |rest: &str| ("rego/big.rego", format!("package big\n\n{rest}\n"));
+    let nested = |open: &str, close: &str| open.repeat(10_000) + "1" + &close.repeat(10_000);
+    for ((name, text), want) in [
+        (
+            policy(&format!("x := {}", nested("[", "]"))),
+            "brackets are nested more than 16 deep\n --> big.rego:3:",
+        ),
+        (
+            policy(&format!("x := 1{}", " + 1".repeat(10_000))),
+            "an expression has more than 128 operators\n --> big.rego:3:",
+        ),
+        (policy(&"# a\n".repeat(300_000)), "big.rego exceeds maximum allowed policy file size"),
+        (policy(&"# a\n".repeat(30_000)), "big.rego exceeds maximum allowed line count 20000"),
+        (
+            policy(&format!("x := \"{}\"", "a".repeat(20_000))),
+            "line exceeds maximum column width of 16384\n --> big.rego:3:",
+        ),
+        (
+            ("rego/data.json", nested("{\"a\": ", "}")),
+            "rego/data.json: recursion limit exceeded at line 1",
+        ),
+        (
+            ("rego/data.yaml", nested("{a: ", "}")),
+            "rego/data.yaml: recursion limit exceeded at line 1",
+        ),
+    ] {
+        let folder = folder(&[METRICS, (name, &text)]);
+        let Run { code, out, err } = gatelet(folder.path(), &["check", "rego"]);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.starts_with(&format!("gatelet: {want}")), "wanted {want}, not {err:.200}");
+    }
+}
+
+#[test]
 fn a_command_line_that_is_wrong_is_another_exit_code() {
     let folder = folder(&[METRICS]);
     done(folder.path(), &["check", "rego"]);
