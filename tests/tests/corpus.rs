@@ -1,6 +1,6 @@
 //! The request corpus through real Envoy, by the policy that `gatelet render` makes of the shipped
-//! rules, or by a file's own: each case gets the answer and the reason that it gets natively, and the kubelet sees the
-//! bytes of what was allowed, and nothing of the rest.
+//! rules, or by a file's own: each case gets the answer and the reason that it gets natively, and the
+//! kubelet sees the bytes of what was allowed, and nothing of the rest.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -12,6 +12,7 @@ mod arena;
 mod big;
 mod case;
 mod mode;
+mod stranger;
 
 use std::collections::HashSet;
 
