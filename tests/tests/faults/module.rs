@@ -4,17 +4,20 @@ use std::fs;
 
 use gatelet_tests::client::{RawClient, RemoteCommand, get};
 use gatelet_tests::deadline::eventually;
-use gatelet_tests::fixture::{ALL, Fixture, LOG, Setup};
+use gatelet_tests::envoy::is_about;
+use gatelet_tests::fixture::{ALL, Fixture, LOG, LOGS, Setup};
 use gatelet_tests::gate::{Module, Update};
 use gatelet_tests::policy;
+use serde_json::Value;
 
 #[tokio::test]
-async fn a_trap_costs_its_request_and_the_filter_is_back() -> anyhow::Result<()> {
+async fn a_trap_costs_its_request_and_its_workers_sessions_and_the_filter_is_back()
+-> anyhow::Result<()> {
     let fixture = faulty().await?;
     let apiserver = fixture.apiserver()?;
     let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
-    let mut session = cat.start(&apiserver).await?;
-    // Each worker has a filter of its own; a connection stays with its worker.
+    // Each worker has a filter of its own, and connections are dealt out evenly: each has a session.
+    let sessions = [cat.start(&apiserver).await?, cat.start(&apiserver).await?];
     let mut client = RawClient::connect(&apiserver).await?;
 
     for (traps, decision) in [("before-decision", None), ("after-decision", Some("allowed"))] {
@@ -23,7 +26,7 @@ async fn a_trap_costs_its_request_and_the_filter_is_back() -> anyhow::Result<()>
         client.send(request.as_bytes()).await?;
         assert_eq!(client.response().await?.status, 503, "{traps}");
         assert_eq!(fixture.reached(), reached, "{traps}");
-        let trapped = |record: &serde_json::Value| record["response_code"] == 503;
+        let trapped = |record: &Value| record["response_code"] == 503;
         let record = log.wait_for(traps, trapped).await?;
         assert_eq!(record["decision"]["reason"].as_str(), decision, "{record}");
         let refused = decision.is_none().then_some("wasm_fail_stream");
@@ -39,10 +42,16 @@ async fn a_trap_costs_its_request_and_the_filter_is_back() -> anyhow::Result<()>
     assert_eq!(fixture.gate.admin().stat("wasm.gatelet.vm_reload_success").await?, 2);
     assert_eq!(fixture.gate.admin().stat("wasmcustom.gatelet_policy_loaded").await?, 1);
 
-    session.send(b"undisturbed\n").await?;
-    session.read_until("undisturbed").await?;
-    session.close_stdin().await?;
-    session.finish().await?;
+    // Whatever else went through that worker's filter is cut at its next byte.
+    let mut undisturbed = 0;
+    for mut session in sessions {
+        session.send(b"undisturbed\n").await?;
+        undisturbed += u32::from(session.read_until("undisturbed").await.is_ok());
+    }
+    assert_eq!(undisturbed, 1);
+    let cut = |record: &Value| is_about("exec")(record) && record["log_type"] == "DownstreamEnd";
+    let record = fixture.gate.decisions().wait_for("the end of the one that is cut", cut).await?;
+    assert_eq!(record["response_code_details"], "wasm_fail_stream", "{record}");
     Ok(())
 }
 
@@ -51,7 +60,7 @@ async fn a_trap_in_an_update_leaves_the_old_policy() -> anyhow::Result<()> {
     let fixture = faulty().await?;
     let apiserver = fixture.apiserver()?;
     let cat = RemoteCommand::exec("default/web-0/app", &["cat"]).with_stdin();
-    let mut session = cat.start(&apiserver).await?;
+    let sessions = [cat.start(&apiserver).await?, cat.start(&apiserver).await?];
 
     let traps = format!("{ALL}\n# x-fault\n");
     assert_eq!(fixture.gate.update_policy(&policy::rego(&traps)?).await?, Update::Rejected);
@@ -60,8 +69,14 @@ async fn a_trap_in_an_update_leaves_the_old_policy() -> anyhow::Result<()> {
     for _ in 0..4 {
         assert_eq!(get(&apiserver, LOG).await?.status, 200);
     }
-    session.send(b"undisturbed\n").await?;
-    session.read_until("undisturbed").await?;
+    assert_eq!(fixture.gate.update_policy(&policy::rego(LOGS)?).await?, Update::Applied);
+    for _ in 0..4 {
+        assert_eq!(get(&apiserver, "/pods").await?.status, 403);
+    }
+    for mut session in sessions {
+        session.send(b"undisturbed\n").await?;
+        session.read_until("undisturbed").await?;
+    }
     Ok(())
 }
 
