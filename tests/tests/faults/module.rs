@@ -19,6 +19,8 @@ async fn a_trap_costs_its_request_and_its_workers_sessions_and_the_filter_is_bac
     // Each worker has a filter of its own, and connections are dealt out evenly: each has a session.
     let sessions = [cat.start(&apiserver).await?, cat.start(&apiserver).await?];
     let mut client = RawClient::connect(&apiserver).await?;
+    // What comes back is the policy in force, not the one of the start.
+    assert_eq!(fixture.gate.update_policy(&policy::rego(LOGS)?).await?, Update::Applied);
 
     for (traps, decision) in [("before-decision", None), ("after-decision", Some("allowed"))] {
         let (log, reached) = (fixture.gate.decisions().from_now_on()?, fixture.reached());
@@ -37,7 +39,9 @@ async fn a_trap_costs_its_request_and_its_workers_sessions_and_the_filter_is_bac
             Ok((client.response().await?.status == 200).then_some(()))
         })
         .await?;
-        log.wait_for("it in the log", |record| record["response_code"] == 200).await?;
+        client.send_request("GET", "/pods").await?;
+        assert_eq!(client.response().await?.status, 403, "{traps}");
+        log.wait_for("it in the log", |record| record["response_code"] == 403).await?;
     }
     assert_eq!(fixture.gate.admin().stat("wasm.gatelet.vm_reload_success").await?, 2);
     assert_eq!(fixture.gate.admin().stat("wasmcustom.gatelet_policy_loaded").await?, 1);
