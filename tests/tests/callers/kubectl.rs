@@ -6,7 +6,8 @@ use gatelet_tests::envoy::is_about;
 use gatelet_tests::fixture::{ALL, Fixture, LOG};
 use serde_json::{Value, json};
 
-use crate::recorded::{NONE, apiserver, recordings};
+use crate::recorded::NONE;
+use crate::recording::{apiserver, recordings};
 
 const SESSION: &str = "6a6d1a6e-6a2b-4f0e-9d5c-0f6c2f1f7f10";
 

@@ -5,6 +5,7 @@ mod idle;
 mod kubectl;
 mod profiles;
 mod recorded;
+mod recording;
 mod rights;
 mod support;
 mod tokens;

@@ -8,15 +8,13 @@ use std::thread;
 
 use anyhow::{Context as _, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
-use gatelet_certs::{Ca, Persona};
 use gatelet_tests::channel::{message, split};
-use gatelet_tests::client::{Dialer, RawClient, Response, Session, WebSocket};
+use gatelet_tests::client::{RawClient, Response, Session, WebSocket};
 use gatelet_tests::deadline::within;
-use gatelet_tests::envoy::project;
 use gatelet_tests::fixture::{ALL, Fixture};
-use gatelet_tests::kubelet::Recorded;
-use rustls::ProtocolVersion;
 use tokio_tungstenite::tungstenite::Message;
+
+use crate::recording::{Recording, apiserver, recordings};
 
 const VERSIONS: [&str; 2] = ["1.33", "1.36"];
 
@@ -35,7 +33,7 @@ async fn what_a_kube_apiserver_asks_for_works_in_full() -> anyhow::Result<()> {
             let reached = fixture.reached().len();
             let mut client = recorded.send(&apiserver).await.with_context(about)?;
             let head = client.head().await.with_context(about)?;
-            recorded.works(client, head, &fixture).await.with_context(about)?;
+            works(&recorded, client, head, &fixture).await.with_context(about)?;
             let arrived = fixture.kubelet.requests().split_off(reached);
             let [arrived] = &arrived[..] else { panic!("{}: {arrived:?}", about()) };
             recorded.is_what_arrived(arrived).with_context(about)?;
@@ -73,163 +71,87 @@ async fn what_is_denied_a_kube_apiserver_is_told_so_that_kubectl_shows_it() -> a
     Ok(())
 }
 
-/// Calls the gate as the API server does: by its address, so without SNI.
-pub(crate) fn apiserver(fixture: &Fixture) -> anyhow::Result<Dialer> {
-    let identity = fixture.cluster.issue(Persona::ApiserverKubeletClient)?.into();
-    let ca = fixture.cluster.authority(Ca::Cluster).certificate().as_bytes();
-    let address = fixture.gate.address();
-    Dialer::new(address, &address.ip().to_string(), ca, Some(&identity))
+/// Uses what was asked for.
+async fn works(
+    recording: &Recording,
+    mut client: RawClient,
+    head: Response,
+    fixture: &Fixture,
+) -> anyhow::Result<()> {
+    if recording.action.ends_with("base64") {
+        // The stand-in doesn't speak it, and that answer is passed on.
+        ensure!(head.status == 403, "answered {}", head.status);
+        return Ok(());
+    }
+    let want = if recording.is_upgrade() { 101 } else { 200 };
+    ensure!(head.status == want, "answered {}", head.status);
+    if recording.is_upgrade() {
+        recording.is_switched(&head)?;
+    }
+    if recording.header("upgrade") == ["SPDY/3.1"] {
+        return tunnel(client).await;
+    }
+    match recording.action.as_str() {
+        "exec" | "exec, WebSocket client v4" | "exec, WebSocket client none" => {
+            let mut session = Session::over(client.into_websocket().await);
+            session.send(b"hello\n").await?;
+            let finished = session.finish().await?;
+            let got = (finished.stdout.as_slice(), finished.exit_code);
+            ensure!(got == (b"hello\n", Some(7)), "{finished:?}");
+        }
+        "attach" => {
+            let mut session = Session::over(client.into_websocket().await);
+            session.send(b"hello\n").await?;
+            session.read_until("hello\n").await?;
+            session.close_stdin().await?;
+            ensure!(session.finish().await?.exit_code == Some(0));
+        }
+        "debug" => {
+            let mut session = Session::over(client.into_websocket().await);
+            session.send(b"hello\n").await?;
+            session.read_until("hello\r\nhello\r\n").await?;
+            session.send(&[END_OF_TRANSMISSION]).await?;
+            ensure!(session.finish().await?.exit_code == Some(0));
+        }
+        "cp, is it a directory" => {
+            let session = Session::over(client.into_websocket().await);
+            ensure!(session.finish().await?.exit_code == Some(0));
+        }
+        "cp, into the container" => {
+            let mut session = Session::over(client.into_websocket().await);
+            session.send(&archive(REPORT)?).await?;
+            session.close_stdin().await?;
+            ensure!(session.finish().await?.exit_code == Some(0));
+        }
+        "cp, out of the container" => {
+            let finished = Session::over(client.into_websocket().await).finish().await?;
+            ensure!(finished.exit_code == Some(0), "{finished:?}");
+            let found = finished.stdout.windows(REPORT.len()).any(|part| part == REPORT);
+            ensure!(found, "not what was copied before");
+        }
+        "port-forward" => spdy_in_messages(client.into_websocket().await).await?,
+        "port-forward, WebSocket client v4" => forward(client.into_websocket().await).await?,
+        "logs --follow" => follow(client, fixture).await?,
+        _ => ensure!(client.body(head).await?.text().contains(content(&recording.action)?)),
+    }
+    Ok(())
 }
 
-/// A request as it was recorded.
-pub(crate) struct Recording {
-    pub(crate) action: String,
-    lines: Vec<String>,
-}
-
-/// The blocks of a file: `### action`, and the request's lines.
-pub(crate) fn recordings(version: &str) -> anyhow::Result<Vec<Recording>> {
-    let file = format!("tests/tests/callers/recorded/kubernetes-{version}.http");
-    let text = fs::read_to_string(project().join(&file)).with_context(|| file.clone())?;
-    let recordings: Vec<_> = text
-        .split("### ")
-        .skip(1)
-        .map(|block| {
-            let mut lines = block.trim_end().lines().map(str::to_owned);
-            Recording { action: lines.next().unwrap_or_default(), lines: lines.collect() }
-        })
-        .collect();
-    ensure!(recordings.len() > 20, "{file} has only {} requests", recordings.len());
-    Ok(recordings)
-}
-
-impl Recording {
-    fn header(&self, name: &str) -> Vec<&str> {
-        self.headers().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, it)| it).collect()
-    }
-
-    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.lines.iter().skip(1).filter_map(|line| line.split_once(": "))
-    }
-
-    fn is_upgrade(&self) -> bool {
-        !self.header("upgrade").is_empty()
-    }
-
-    /// Sends it on a connection of its own.
-    pub(crate) async fn send(&self, apiserver: &Dialer) -> anyhow::Result<RawClient> {
-        let offer: &[_] = if self.is_upgrade() { &["http/1.1"] } else { &["h2", "http/1.1"] };
-        let mut client = RawClient::connect(&apiserver.offering(offer)).await?;
-        assert_eq!(client.tls().protocol_version(), Some(ProtocolVersion::TLSv1_3));
-        assert_eq!(client.tls().alpn_protocol(), Some(&b"http/1.1"[..]), "{}", self.action);
-        client.send(format!("{}\r\n\r\n", self.lines.join("\r\n")).as_bytes()).await?;
-        Ok(client)
-    }
-
-    /// Whether the kubelet got every line as it was sent. Envoy writes names in lower case, and adds
-    /// one line of its own.
-    fn is_what_arrived(&self, arrived: &Recorded) -> anyhow::Result<()> {
-        let request = format!("{} {} HTTP/1.1", arrived.method, arrived.target());
-        ensure!(self.lines.first() == Some(&request), "arrived as {request}");
-        let mut want: Vec<_> =
-            self.headers().map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
-        want.push(("x-forwarded-proto".to_owned(), "https".to_owned()));
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let mut got: Vec<_> = arrived
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_lowercase(), text(value)))
-            .collect();
-        // Only lines of the same name have an order.
-        want.sort_by(|(one, _), (other, _)| one.cmp(other));
-        got.sort_by(|(one, _), (other, _)| one.cmp(other));
-        ensure!(got == want, "arrived with {got:#?}, not {want:#?}");
-        Ok(())
-    }
-
-    /// Uses what was asked for.
-    async fn works(
-        &self,
-        client: RawClient,
-        head: Response,
-        fixture: &Fixture,
-    ) -> anyhow::Result<()> {
-        if self.action.ends_with("base64") {
-            // The stand-in doesn't speak it, and that answer is passed on.
-            ensure!(head.status == 403, "answered {}", head.status);
-            return Ok(());
-        }
-        let want = if self.is_upgrade() { 101 } else { 200 };
-        ensure!(head.status == want, "answered {}", head.status);
-        if self.header("upgrade") == ["SPDY/3.1"] {
-            return tunnel(client).await;
-        }
-        match self.action.as_str() {
-            "exec" | "exec, WebSocket client v4" | "exec, WebSocket client none" => {
-                let mut session = Session::over(client.into_websocket().await);
-                session.send(b"hello\n").await?;
-                let finished = session.finish().await?;
-                let got = (finished.stdout.as_slice(), finished.exit_code);
-                ensure!(got == (b"hello\n", Some(7)), "{finished:?}");
-            }
-            "attach" => {
-                let mut session = Session::over(client.into_websocket().await);
-                session.send(b"hello\n").await?;
-                session.read_until("hello\n").await?;
-                session.close_stdin().await?;
-                ensure!(session.finish().await?.exit_code == Some(0));
-            }
-            "debug" => {
-                let mut session = Session::over(client.into_websocket().await);
-                session.send(b"hello\n").await?;
-                session.read_until("hello\r\nhello\r\n").await?;
-                session.send(&[END_OF_TRANSMISSION]).await?;
-                ensure!(session.finish().await?.exit_code == Some(0));
-            }
-            "cp, is it a directory" => {
-                let session = Session::over(client.into_websocket().await);
-                ensure!(session.finish().await?.exit_code == Some(0));
-            }
-            "cp, into the container" => {
-                let mut session = Session::over(client.into_websocket().await);
-                session.send(&archive(REPORT)?).await?;
-                session.close_stdin().await?;
-                ensure!(session.finish().await?.exit_code == Some(0));
-            }
-            "cp, out of the container" => {
-                let finished = Session::over(client.into_websocket().await).finish().await?;
-                ensure!(finished.exit_code == Some(0), "{finished:?}");
-                let found = finished.stdout.windows(REPORT.len()).any(|part| part == REPORT);
-                ensure!(found, "not what was copied before");
-            }
-            "port-forward" => spdy_in_messages(client.into_websocket().await).await?,
-            "port-forward, WebSocket client v4" => forward(client.into_websocket().await).await?,
-            "logs --follow" => follow(client, fixture).await?,
-            _ => ensure!(self.body(client, head).await?.text().contains(self.content()?)),
-        }
-        Ok(())
-    }
-
-    async fn body(&self, mut client: RawClient, head: Response) -> anyhow::Result<Response> {
-        client.body(head).await
-    }
-
-    /// What the answer of a plain request has in it.
-    fn content(&self) -> anyhow::Result<&'static str> {
-        Ok(match self.action.as_str() {
-            "logs" => "listening on :8080\nready\n",
-            "nodes/proxy /pods" | "nodes/proxy /runningpods/" => "PodList",
-            "nodes/proxy /configz" => "kubeletconfig",
-            "nodes/proxy /healthz" => "ok",
-            "nodes/proxy /metrics" => "kubelet_node_name",
-            "nodes/proxy /metrics/cadvisor" => "container_",
-            "nodes/proxy /stats/summary" => "nodeName",
-            "nodes/proxy /logs/" => "<pre>",
-            "nodes/proxy /run/default/web-0/app" => "hello\n",
-            "nodes/proxy /checkpoint/default/web-0/app" => "checkpoint-web-0_default-app",
-            other => anyhow::bail!("no content is known of {other}"),
-        })
-    }
+/// What the answer of a plain request has in it.
+fn content(action: &str) -> anyhow::Result<&'static str> {
+    Ok(match action {
+        "logs" => "listening on :8080\nready\n",
+        "nodes/proxy /pods" | "nodes/proxy /runningpods/" => "PodList",
+        "nodes/proxy /configz" => "kubeletconfig",
+        "nodes/proxy /healthz" => "ok",
+        "nodes/proxy /metrics" => "kubelet_node_name",
+        "nodes/proxy /metrics/cadvisor" => "container_",
+        "nodes/proxy /stats/summary" => "nodeName",
+        "nodes/proxy /logs/" => "<pre>",
+        "nodes/proxy /run/default/web-0/app" => "hello\n",
+        "nodes/proxy /checkpoint/default/web-0/app" => "checkpoint-web-0_default-app",
+        other => anyhow::bail!("no content is known of {other}"),
+    })
 }
 
 const END_OF_TRANSMISSION: u8 = 4;
