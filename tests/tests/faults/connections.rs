@@ -1,4 +1,4 @@
-//! A connection lives for a time, because its certificate was checked at its start.
+//! A connection lives for a time, because certificates are shown at its start.
 
 use gatelet_tests::client::{RawClient, RemoteCommand};
 use gatelet_tests::envoy::is_about;
@@ -6,8 +6,15 @@ use gatelet_tests::fixture::{ALL, Fixture, LOG, Setup};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_kept_alive_connection_is_cut_and_an_open_exec_stays() -> anyhow::Result<()> {
+async fn kept_alive_connections_are_cut_on_both_sides_and_an_open_exec_stays() -> anyhow::Result<()>
+{
     let shorter = |configuration: &mut Value| {
+        let kubelet = "/static_resources/clusters/0/typed_extension_protocol_options\
+                       /envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let kubelet = configuration.pointer_mut(kubelet).expect("the connections to the kubelet");
+        let longest = &mut kubelet["common_http_protocol_options"]["max_connection_duration"];
+        assert_eq!(*longest, json!("3600s"));
+        *longest = json!("1s");
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
         let manager = configuration.pointer_mut(manager).expect("the connection manager");
         let longest = &mut manager["common_http_protocol_options"]["max_connection_duration"];
@@ -28,6 +35,8 @@ async fn a_kept_alive_connection_is_cut_and_an_open_exec_stays() -> anyhow::Resu
         assert_eq!(client.response().await?.status, 200, "{connection}");
         assert_eq!(client.rest().await?, b"", "{connection}");
     }
+    let cut = "cluster.kubelet.upstream_cx_max_duration_reached";
+    fixture.gate.admin().wait_for_stat(cut, |count| count >= 2).await?;
     session.send(b"undisturbed\n").await?;
     session.read_until("undisturbed").await?;
     let log = fixture.gate.decisions().from_now_on()?;
