@@ -20,7 +20,7 @@ use gatelet_tests::client::{
     open_websocket, request,
 };
 use gatelet_tests::deadline::within;
-use gatelet_tests::kubelet::{Fault, Options, Recorded, StandInKubelet, User};
+use gatelet_tests::kubelet::{Account, Fault, Options, Recorded, StandInKubelet, User, Webhook};
 use gatelet_tests::tls::Identity;
 use hyper::StatusCode;
 use rustix::process::{Pid, Signal, kill_process};
@@ -86,6 +86,42 @@ async fn only_clients_of_its_ca_are_answered() -> anyhow::Result<()> {
     let User::Certificate(peer) = &requests[0].user else { panic!("{requests:?}") };
     assert_eq!(peer.subject, "CN=gate");
     assert_eq!(peer.certificate_sha256.len(), 64);
+    Ok(())
+}
+
+/// Whoever got the wrong one of these past the gate would be believed.
+#[tokio::test]
+async fn with_webhooks_it_believes_a_certificate_then_the_first_token() -> anyhow::Result<()> {
+    let scraper = Account { name: "scraper".to_owned(), may_get: vec!["metrics".to_owned()] };
+    let fixture = Fixture::start_with(|options| {
+        options.webhook = Some(Webhook { tokens: [("t".to_owned(), scraper)].into() });
+    })?;
+    let anybody = Dialer::new(fixture.kubelet.address(), NODE, &fixture.authority.pem(), None)?;
+    let gate = "CN=gate";
+    for (dialer, lines, target, status, user) in [
+        (&fixture.dialer, "Authorization: Bearer t\r\n", "/pods", 200, gate),
+        (&fixture.dialer, "Authorization: Bearer x\r\n", "/metrics", 200, gate),
+        (&anybody, "Authorization: Bearer t\r\n", "/metrics", 200, "scraper"),
+        (&anybody, "authorization: bEARER t\r\n", "/metrics", 200, "scraper"),
+        (&anybody, "Authorization: Bearer t\r\nAuthorization: x\r\n", "/metrics", 200, "scraper"),
+        (&anybody, "Authorization: Bearer t\r\n", "/pods", 403, "scraper"),
+        (&anybody, "Authorization: Bearer x\r\n", "/metrics", 401, "nobody"),
+        (&anybody, "Authorization: x\r\nAuthorization: Bearer t\r\n", "/metrics", 401, "nobody"),
+        (&anybody, "X-Remote-User: root\r\nImpersonate-User: root\r\n", "/metrics", 401, "nobody"),
+        (&anybody, "", "/healthz", 401, "nobody"),
+    ] {
+        let mut client = RawClient::connect(dialer).await?;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: n\r\n{lines}\r\n");
+        client.send(request.as_bytes()).await?;
+        assert_eq!(client.response().await?.status, status, "{target} {lines:?}");
+        let arrived = fixture.kubelet.requests().pop().context("no request")?.user;
+        let arrived = match &arrived {
+            User::Certificate(peer) => &peer.subject,
+            User::Token(name) => name,
+            User::Nobody => "nobody",
+        };
+        assert_eq!(arrived, user, "{target} {lines:?}");
+    }
     Ok(())
 }
 
