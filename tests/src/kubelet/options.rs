@@ -59,6 +59,8 @@ impl Options {
 pub enum Fault {
     /// The port is taken, but nothing listens there.
     RefuseConnections,
+    /// Connections are accepted, and TLS never begins.
+    NeverGreet,
     /// Requests are recorded and never answered.
     NeverAnswer,
     /// Every answer comes this much later.

@@ -122,9 +122,11 @@ fn pass_on_panic(finished: Result<(), JoinError>) {
 async fn connection(kubelet: Arc<Kubelet>, tls: TlsAcceptor, stream: TcpStream, number: u64) {
     // As Go does; a response would wait for the client's acknowledgement of what came before.
     stream.set_nodelay(true).ok();
-    if let Some(Fault::BreakOff) = kubelet.options.fault {
+    match kubelet.options.fault {
         // Closing is a reset then.
-        stream.set_zero_linger().ok();
+        Some(Fault::BreakOff) => drop(stream.set_zero_linger()),
+        Some(Fault::NeverGreet) => return pending().await,
+        _ => {}
     }
     let Ok(stream) = tls.accept(stream).await else { return };
     let peer = peer(stream.get_ref().1);
@@ -186,7 +188,12 @@ async fn faulty_answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
             return text(*status, "no upgrade today");
         }
         Some(Fault::BreakOff) => return answer::broken_off(),
-        Some(Fault::AnswerUpgradesWith(_) | Fault::CloseUpgraded | Fault::RefuseConnections)
+        Some(
+            Fault::AnswerUpgradesWith(_)
+            | Fault::CloseUpgraded
+            | Fault::NeverGreet
+            | Fault::RefuseConnections,
+        )
         | None => {}
     }
     match (routes::answer(kubelet, request).await, &kubelet.options.fault) {

@@ -17,6 +17,8 @@ async fn a_kubelet_that_fails_is_told_apart_in_the_log_and_not_by_callers() -> a
     let elsewhere = "https://elsewhere.invalid/".to_owned();
     for (fault, status, body, arrived, flags, counter) in [
         (Fault::RefuseConnections, 503, "Kubelet unavailable", 0, "UF", "cx_connect_fail"),
+        // After two seconds.
+        (Fault::NeverGreet, 503, "Kubelet unavailable", 0, "UF", "cx_connect_timeout"),
         (Fault::BreakOff, 200, "the first bytes", 1, "UPE", "cx_destroy_remote_with_active_rq"),
         (Fault::RedirectTo(elsewhere), 307, "", 1, "-", "rq_307"),
     ] {
@@ -35,13 +37,14 @@ async fn a_kubelet_that_fails_is_told_apart_in_the_log_and_not_by_callers() -> a
         }
 
         assert_eq!(fixture.reached().len(), arrived, "{row}");
-        let record = log.wait_for(&row, is_about("containerLogs")).await?;
+        let ended = |record: &Value| record["log_type"] == "DownstreamEnd";
+        let record = log.wait_for(&row, ended).await?;
         assert_eq!(record["decision"]["reason"], "allowed", "{row}: {record}");
         assert_eq!(record["response_flags"], flags, "{row}: {record}");
         let counter = format!("cluster.kubelet.upstream_{counter}");
         assert_ne!(fixture.gate.admin().stat(&counter).await?, 0, "{row}");
     }
-    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 3);
+    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 4);
     Ok(())
 }
 
