@@ -27,10 +27,16 @@ LIMIT_gatelet-faulty := $(LIMIT_gatelet)
 FEATURES_gatelet-full := --features full-builtins
 FEATURES_gatelet-faulty := --features fault-injection
 
+# libFuzzer's instrumentation is nightly's alone. By number, not by time, and with dice that always
+# fall alike.
+NIGHTLY ?= nightly
+FUZZ ?= configuration decide path policy query subject websocket
+RUNS ?= 10000
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test test-node differential
+.PHONY: help tools wasm demo up down lint test test-node differential fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -73,6 +79,17 @@ differential: $(TOOLS)/bin/go ## what the filter understands, beside what Go doe
 	cargo run --locked --release --package gatelet-differential -- \
 	  --reader $(TARGET)/differential-go $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
+fuzz: $(TOOLS)/bin/cargo-fuzz ## the fuzz targets in libFuzzer, on a nightly compiler: RUNS= FUZZ=
+	rm -rf $(TARGET)/fuzz/seeds $(TARGET)/fuzz/found
+	cargo run --locked --package gatelet-fuzz --bin seeds -- $(TARGET)/fuzz/seeds
+	for target in $(FUZZ); do \
+	  mkdir -p $(TARGET)/fuzz/found/$$target $(TARGET)/fuzz/broken/$$target && \
+	  RUSTUP_TOOLCHAIN=$(NIGHTLY) cargo-fuzz run --fuzz-dir filter/fuzz --target-dir $(TARGET)/fuzz \
+	    --features libfuzzer --sanitizer none $$target \
+	    $(TARGET)/fuzz/found/$$target $(TARGET)/fuzz/seeds/$$target -- \
+	    -artifact_prefix=$(TARGET)/fuzz/broken/$$target/ -runs=$(RUNS) -seed=1 -timeout=30 || exit; \
+	done
+
 # Each in a folder of its own: in one, cargo would build both anew every time.
 $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm: FORCE
 	@rustup --quiet target add wasm32-wasip1
@@ -94,6 +111,9 @@ $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools
 $(TOOLS)/bin/go: tests/tools/install tests/tools/go.txt
 	tests/tools/install $(TOOLS) go
 	@touch -h $@
+
+$(TOOLS)/bin/cargo-fuzz:
+	cargo install cargo-fuzz --locked --version 0.13.2 --root $(TOOLS)
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --locked --version 0.20.2 --root $(TOOLS)
