@@ -1,6 +1,6 @@
 //! A gate, a kubelet behind it, and who calls.
 
-use gatelet_certs::{Cluster, Flaw, Persona};
+use gatelet_certs::{Cluster, Persona};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -36,8 +36,6 @@ decision := {"allow": true, "rule": "all"}
 pub struct Setup {
     /// Whose certificates the kubelet has and trusts.
     pub profile: Profile,
-    /// What is wrong with the kubelet's certificate.
-    pub kubelet_flaw: Option<(Persona, Flaw)>,
     /// What the kubelet does wrong.
     pub kubelet_fault: Option<Fault>,
     /// Which build of the filter.
@@ -50,7 +48,6 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             profile: Profile::Owned,
-            kubelet_flaw: None,
             kubelet_fault: None,
             module: Module::Shipped,
             change: |_| {},
@@ -96,10 +93,7 @@ impl Fixture {
         let scratch = tempfile::tempdir()?;
         let cluster = gate::cluster()?;
         let sound_kubelet = setup.profile.kubelet(&cluster, scratch.path())?;
-        let mut kubelet = kubelet::Options { fault: setup.kubelet_fault, ..sound_kubelet.clone() };
-        if let Some((persona, flaw)) = setup.kubelet_flaw {
-            kubelet.serving = cluster.flawed(persona, flaw)?.into();
-        }
+        let kubelet = kubelet::Options { fault: setup.kubelet_fault, ..sound_kubelet.clone() };
         let kubelet = StandInKubelet::start(kubelet)?;
         let options = Options {
             profile: setup.profile,
