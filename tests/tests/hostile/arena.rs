@@ -1,6 +1,7 @@
 //! Where cases are tried: a gate in one mode, a kubelet behind it, and an attacker in front with the
 //! certificate of the API server.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 
@@ -26,7 +27,7 @@ use crate::mode::Mode;
 const CANARY: &str = "/healthz/log";
 
 /// Connections at the same time.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 64;
 
 pub(crate) struct Arena {
     pub(crate) gate: Gate,
@@ -162,8 +163,8 @@ impl Arena {
         }
     }
 
-    /// Every record of the log, when those of the cases are written.
-    async fn records(&self, cases: usize) -> anyhow::Result<Vec<Value>> {
+    /// The log, by where requests came from, when those of the cases are written.
+    async fn records(&self, cases: usize) -> anyhow::Result<HashMap<IpAddr, Vec<Value>>> {
         let mut last = RawClient::connect(&self.attacker.from(address(cases))).await?;
         last.send_request("GET", CANARY).await?;
         last.response().await?;
@@ -173,15 +174,24 @@ impl Arena {
         let text = fs::read(log.path())?;
         let odd = text.iter().find(|byte| !matches!(byte, b'\n' | b' '..=b'~'));
         ensure!(odd.is_none(), "byte {odd:?} in the log");
-        log.records()
+        let mut by_source: HashMap<_, Vec<_>> = HashMap::new();
+        for record in log.records()? {
+            let source = source(&record).with_context(|| format!("whose is {record}?"))?;
+            if path(&record) != CANARY {
+                by_source.entry(source).or_default().push(record);
+            }
+        }
+        Ok(by_source)
     }
 
     /// The log has the case's reasons, and for what arrived, the path that arrived.
-    fn is_on_record(&self, number: usize, case: &Case, records: &[Value]) -> anyhow::Result<()> {
-        let mut of_case: Vec<_> = records
-            .iter()
-            .filter(|record| source(record) == Some(address(number)) && path(record) != CANARY)
-            .collect();
+    fn is_on_record(
+        &self,
+        number: usize,
+        case: &Case,
+        records: &HashMap<IpAddr, Vec<Value>>,
+    ) -> anyhow::Result<()> {
+        let mut of_case: Vec<_> = records.get(&address(number)).into_iter().flatten().collect();
         of_case.dedup_by_key(|record| {
             record.pointer("/decision/decision_id").or(record.pointer("/connection_id"))
         });
