@@ -1,25 +1,23 @@
 //! Where cases are tried: a gate in one mode, a kubelet behind it, and an attacker in front with the
 //! certificate of the API server.
 
-use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, ensure};
 use futures_util::{StreamExt as _, future, stream};
 use gatelet_certs::Persona;
-use gatelet_core::Reason;
 use gatelet_core::config::{SourceAddress, Written, WrittenPolicy};
 use gatelet_tests::client::{Dialer, RawClient, Response};
 use gatelet_tests::envoy::project;
 use gatelet_tests::gate::{Gate, Options, Profile, cluster};
 use gatelet_tests::kubelet::{Recorded, StandInKubelet};
 use gatelet_tests::policy;
-use serde::Deserialize as _;
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::case::{Case, Outcome, Why};
+use crate::arrival::is_plain;
+use crate::case::{Case, Outcome};
+use crate::log::Log;
 use crate::mode::Mode;
 
 /// Sent on a connection that is still open after a case: if bytes of the case were left over, or
@@ -30,9 +28,9 @@ const CANARY: &str = "/healthz/log";
 const AT_ONCE: usize = 64;
 
 pub(crate) struct Arena {
-    pub(crate) gate: Gate,
-    pub(crate) kubelet: StandInKubelet,
-    pub(crate) attacker: Dialer,
+    gate: Gate,
+    kubelet: StandInKubelet,
+    attacker: Dialer,
     mode: Mode,
     _scratch: TempDir,
 }
@@ -41,15 +39,10 @@ impl Arena {
     /// With the policy in `tests/hostile`.
     pub(crate) async fn start(mode: Mode) -> anyhow::Result<Self> {
         let rego = fs::read_to_string(project().join("tests/hostile/policy.rego"))?;
-        Self::start_with(mode, &rego).await
-    }
-
-    /// With this policy.
-    pub(crate) async fn start_with(mode: Mode, rego: &str) -> anyhow::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let cluster = cluster()?;
         let kubelet = StandInKubelet::start(Profile::Owned.kubelet(&cluster, scratch.path())?)?;
-        let modules = [("policy.rego".to_owned(), rego.to_owned())].into();
+        let modules = [("policy.rego".to_owned(), rego)].into();
         let policy = policy::extension_config(&Written {
             policy: WrittenPolicy { modules, ..WrittenPolicy::default() },
             // By its address, the log tells whose a decision is.
@@ -84,9 +77,15 @@ impl Arena {
         for (number, case) in harmless {
             wrong.extend(case.blame(self.is_answered_and_arrives(number, case).await));
         }
-        let records = self.records(cases.len()).await?;
+        let log = self.log(cases.len()).await?;
         for (number, case) in cases.iter().enumerate() {
-            wrong.extend(case.blame(self.is_on_record(number, case, &records)));
+            wrong.extend(case.blame(log.has(address(number), case.want(self.mode))));
+        }
+        let wanted =
+            cases.iter().flat_map(|case| case.want(self.mode)).filter(|it| it.is_allowed());
+        let (wanted, arrived) = (wanted.count(), self.arrived_from(0).len());
+        if arrived != wanted {
+            wrong.push(format!("the kubelet saw {arrived} requests, not {wanted}"));
         }
         Ok(wrong.into_iter().map(|wrong| format!("{:?}: {wrong}", self.mode)).collect())
     }
@@ -163,45 +162,13 @@ impl Arena {
         }
     }
 
-    /// The log, by where requests came from, when those of the cases are written.
-    async fn records(&self, cases: usize) -> anyhow::Result<HashMap<IpAddr, Vec<Value>>> {
+    /// The log, when it has the records of so many cases.
+    async fn log(&self, cases: usize) -> anyhow::Result<Log> {
         let mut last = RawClient::connect(&self.attacker.from(address(cases))).await?;
         last.send_request("GET", CANARY).await?;
         last.response().await?;
-        let log = self.gate.decisions();
-        log.wait_for("the last record", |record| source(record) == Some(address(cases))).await?;
-        // In a terminal, a byte of a caller's could be a command.
-        let text = fs::read(log.path())?;
-        let odd = text.iter().find(|byte| !matches!(byte, b'\n' | b' '..=b'~'));
-        ensure!(odd.is_none(), "byte {odd:?} in the log");
-        let mut by_source: HashMap<_, Vec<_>> = HashMap::new();
-        for record in log.records()? {
-            let source = source(&record).with_context(|| format!("whose is {record}?"))?;
-            if path(&record) != CANARY {
-                by_source.entry(source).or_default().push(record);
-            }
-        }
-        Ok(by_source)
-    }
-
-    /// The log has the case's reasons, and for what arrived, the path that arrived.
-    fn is_on_record(
-        &self,
-        number: usize,
-        case: &Case,
-        records: &HashMap<IpAddr, Vec<Value>>,
-    ) -> anyhow::Result<()> {
-        let mut of_case: Vec<_> = records.get(&address(number)).into_iter().flatten().collect();
-        of_case.dedup_by_key(|record| {
-            record.pointer("/decision/decision_id").or(record.pointer("/connection_id"))
-        });
-        let got: Vec<_> = of_case.iter().map(|record| why(record)).collect::<Result<_, _>>()?;
-        let want: Vec<_> = case.want(self.mode).iter().map(|it| it.why.clone()).collect();
-        ensure!(got == want, "the log has {got:?}, not {want:?}");
-        for (record, outcome) in of_case.iter().zip(case.want(self.mode)) {
-            ensure!(decides_what_arrives(record, outcome), "{outcome:?}, but decided was {record}");
-        }
-        Ok(())
+        let log = Log::read_up_to(address(cases), self.gate.decisions()).await?;
+        Ok(log.without(CANARY))
     }
 }
 
@@ -209,34 +176,6 @@ impl Arena {
 fn address(number: usize) -> IpAddr {
     let [.., high, low] = number.to_be_bytes();
     IpAddr::from([127, 1, high, low])
-}
-
-/// What arrives is what its line says, and carries nothing that the kubelet could read otherwise or
-/// take for somebody else's right.
-fn is_plain(request: &Recorded) -> anyhow::Result<()> {
-    let head = request.head.escape_ascii();
-    ensure!(!request.is_malformed(), "the kubelet could not read {head}");
-    ensure!(request.body_length == 0, "{} bytes of body came with {head}", request.body_length);
-    ensure!(request.header("host").len() == 1, "not one host: {head}");
-    for (name, value) in &request.headers {
-        let name = name.to_ascii_lowercase();
-        let odd = match name.as_str() {
-            "authorization" | "proxy-authorization" | "cookie" | "x-forwarded-client-cert" => true,
-            "expect" | "trailer" | "transfer-encoding" => true,
-            "content-length" => value != b"0",
-            name => {
-                name.contains('_')
-                    || ["impersonate-", "x-remote-"].iter().any(|it| name.starts_with(it))
-            }
-        };
-        ensure!(!odd, "{name} in {head}");
-    }
-    let lines = request.head.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    for line in lines {
-        let text = line.strip_suffix(b"\r");
-        ensure!(text.is_some_and(|text| !text.contains(&b'\r')), "a line's end in {head}");
-    }
-    Ok(())
 }
 
 /// Behind a 101 there is no HTTP: what looks like a request comes back as it was sent.
@@ -251,31 +190,4 @@ async fn is_tunnel(client: &mut RawClient, head: &Response) -> anyhow::Result<()
         }
     }
     Ok(())
-}
-
-fn why(record: &Value) -> anyhow::Result<Why> {
-    if let Some(reason) = record.pointer("/decision/reason") {
-        return Ok(Why::Decided(Reason::deserialize(reason)?));
-    }
-    let refused = record.pointer("/refused/reason").and_then(Value::as_str);
-    Ok(Why::Refused(refused.with_context(|| record.to_string())?.to_owned()))
-}
-
-fn decides_what_arrives(record: &Value, outcome: &Outcome) -> bool {
-    let Some(arrives) = &outcome.arrives else { return true };
-    let path = arrives.split([' ', '?']).nth(1);
-    path == Some(self::path(record))
-}
-
-fn path(record: &Value) -> &str {
-    let path = record.pointer("/decision/input/path").or(record.pointer("/refused/path"));
-    path.and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Where the request came from.
-fn source(record: &Value) -> Option<IpAddr> {
-    let decided = record.pointer("/decision/input/peer/address").and_then(Value::as_str);
-    let refused = record.pointer("/refused/address").and_then(Value::as_str);
-    let refused = refused.and_then(|address| address.rsplit_once(':')).map(|(ip, _)| ip);
-    decided.or(refused)?.parse().ok()
 }

@@ -144,6 +144,11 @@ impl Outcome {
     pub(crate) fn is_allowed(&self) -> bool {
         self.arrives.is_some()
     }
+
+    /// The path that the kubelet sees.
+    pub(crate) fn path(&self) -> Option<&str> {
+        self.arrives.as_ref()?.split([' ', '?']).nth(1)
+    }
 }
 
 impl FromStr for Outcome {

@@ -2,15 +2,20 @@
 //! comes to by the shipped configuration and where paths are normalised, as Istio does it.
 //!
 //! ```text
-//! case    the files      request -> outcomes, by mode
-//! mode    Envoy's path normalisation: off as shipped, or one of istiod's three
-//! arena   a gate, a kubelet and an attacker: sends a case, and compares
-//! big     what is too large for a file
+//! case      the files      request -> outcomes, by mode
+//! mode      Envoy's path normalisation: off as shipped, or one of istiod's three
+//! arena     a gate, a kubelet and an attacker: sends cases, and compares answers
+//! arrival   what a request may look like at the kubelet
+//! log       what was decided
+//! big       what is too large for a file
+//! stranger  what is logged of a failed handshake
 //! ```
 
 mod arena;
+mod arrival;
 mod big;
 mod case;
+mod log;
 mod mode;
 mod stranger;
 
