@@ -1,5 +1,6 @@
 //! Harness.
 
+pub mod api_server;
 pub mod channel;
 pub mod client;
 pub mod command;

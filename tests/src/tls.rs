@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use gatelet_certs::Pair;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ClientCertVerifierBuilder, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A certificate chain and its private key, both PEM.
@@ -55,11 +55,27 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// # Errors
 /// When a certificate or key is unreadable.
 pub fn server(identity: &Identity, client_ca: &[u8]) -> anyhow::Result<Arc<ServerConfig>> {
+    serving(identity, client_ca, |verifier| verifier)
+}
+
+/// A server that also talks to clients without a certificate, like an API server: they have a token.
+///
+/// # Errors
+/// When a certificate or key is unreadable.
+pub fn lenient_server(identity: &Identity, client_ca: &[u8]) -> anyhow::Result<Arc<ServerConfig>> {
+    serving(identity, client_ca, ClientCertVerifierBuilder::allow_unauthenticated)
+}
+
+fn serving(
+    identity: &Identity,
+    client_ca: &[u8],
+    demand: fn(ClientCertVerifierBuilder) -> ClientCertVerifierBuilder,
+) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(
+    let verifier = demand(WebPkiClientVerifier::builder_with_provider(
         Arc::new(roots(client_ca).context("the clients' CA")?),
         Arc::clone(&provider),
-    )
+    ))
     .build()?;
     let (chain, key) = identity.parse().context("the serving pair")?;
     let config = ServerConfig::builder_with_provider(provider)
