@@ -4,6 +4,7 @@ pub mod api_server;
 pub mod channel;
 pub mod client;
 pub mod command;
+pub mod csr;
 pub mod deadline;
 pub mod demo;
 pub mod envoy;
