@@ -158,12 +158,15 @@ fn watch(
             server.store.revision()
         }
     };
-    let state = (std::sync::Arc::clone(server), seen, pending, Instant::now() + seconds);
+    let bookmarks = asked.query.get("allowWatchBookmarks").is_some_and(|asked| asked == "true");
+    let end = Some(Instant::now() + seconds);
+    let state = (std::sync::Arc::clone(server), seen, pending, end);
     let changes = server.store.changes();
     let events = stream::unfold((state, changes), move |(state, mut changes)| {
         let selector = selector.clone();
         async move {
             let (server, mut seen, mut pending, end) = state;
+            let end = end?;
             loop {
                 // Before looking, so that no change is missed in between.
                 changes.borrow_and_update();
@@ -176,16 +179,30 @@ fn watch(
                 }
                 if !pending.is_empty() {
                     let bytes = Bytes::from(pending.concat());
-                    let state = (server, seen, Vec::new(), end);
+                    let state = (server, seen, Vec::new(), Some(end));
                     return Some((Ok::<_, Infallible>(Frame::data(bytes)), (state, changes)));
                 }
                 if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
-                    return None;
+                    // Shortly before its end, the real one tells how far it has come.
+                    let frame = bookmarks.then(|| Ok(Frame::data(bookmark(seen))))?;
+                    return Some((frame, ((server, seen, Vec::new(), None), changes)));
                 }
             }
         }
     });
     Ok(Answer::watch(events))
+}
+
+fn bookmark(revision: u64) -> Bytes {
+    let metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    let spec = json!({"request": null, "signerName": ""});
+    line(
+        "BOOKMARK",
+        &json!({
+            "kind": "CertificateSigningRequest", "apiVersion": "certificates.k8s.io/v1",
+            "metadata": metadata, "spec": spec, "status": {},
+        }),
+    )
 }
 
 fn line(kind: &str, object: &Value) -> Bytes {
