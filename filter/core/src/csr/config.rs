@@ -1,6 +1,6 @@
 //! The approver's configuration, as it is written and as it is used.
 
-use std::{collections::BTreeMap, num::NonZeroUsize};
+use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,10 @@ impl Default for Written {
 /// The rule that decides, unless the configuration names another.
 pub const ENTRYPOINT: &str = "data.csr.approval.decision";
 
+/// The usual limit of time for one decision. Nobody waits for it, so a busy host may take longer than
+/// at the gate.
+const TIME: Duration = Duration::from_secs(1);
+
 impl Config {
     /// Reads a configuration.
     ///
@@ -173,6 +177,11 @@ impl TryFrom<Written> for Config {
         if kubelet_port == 0 {
             return Err(field("`kubelet_port` is 0", "kubelets have port 10250"));
         }
+        let has_time = limits.time_ms.is_some();
+        let mut limits = Limits::from(limits);
+        if !has_time {
+            limits.time = TIME;
+        }
         let WrittenPolicy { modules, data, entrypoint, adapter, sha256 } = policy;
         if adapter.is_some() {
             return Err(field("`adapter` has no meaning in profile `csr`", "remove it"));
@@ -192,7 +201,7 @@ impl TryFrom<Written> for Config {
             serving_subresource,
             live_certificates,
             kubelet_port,
-            limits: limits.into(),
+            limits,
             queue,
             labels: log.labels,
         })

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use der::{
-    Decode, Tag, Tagged,
-    asn1::{Ia5StringRef, PrintableStringRef, Utf8StringRef},
+    Decode, Encode, Tag, Tagged,
+    asn1::{Any, Ia5StringRef, PrintableStringRef, Utf8StringRef},
 };
 use serde::Serialize;
 use x509_cert::{
-    ext::pkix::{SubjectAltName, name::GeneralName},
+    ext::pkix::name::GeneralName,
     name::Name,
 };
 
@@ -48,9 +48,21 @@ pub struct AlternativeNames {
     pub email: Vec<String>,
     /// URIs.
     pub uri: Vec<String>,
-    /// The kinds of all others: `otherName directoryName ediPartyName registeredID`.
+    /// The kinds of all others: `otherName x400Address directoryName ediPartyName registeredID`.
     pub other: Vec<&'static str>,
 }
+
+/// By the number of their tag (RFC 5280).
+const OTHER_KINDS: [(u8, &str); 5] = [
+    (0, "otherName"),
+    (3, "x400Address"),
+    (4, "directoryName"),
+    (5, "ediPartyName"),
+    (8, "registeredID"),
+];
+
+/// A node has a dozen at most, and a policy looks at each of them.
+const MOST_NAMES: usize = 100;
 
 impl Subject {
     pub(super) fn read(name: &Name) -> Result<Self, Malformed> {
@@ -74,11 +86,23 @@ impl Subject {
 impl AlternativeNames {
     /// Reads the extension's value.
     pub(super) fn read(der: &[u8]) -> Result<Self, Malformed> {
-        let names = SubjectAltName::from_der(der)
-            .map_err(|_| Malformed::Field("subject alternative names that can't be read"))?;
+        const UNREADABLE: Malformed =
+            Malformed::Field("subject alternative names that can't be read");
+
+        let names = Vec::<Any>::from_der(der).map_err(|_| UNREADABLE)?;
+        if names.len() > MOST_NAMES {
+            return Err(Malformed::Field("more than 100 subject alternative names"));
+        }
         let mut read = Self::default();
-        for name in names.0 {
-            match name {
+        for name in names {
+            let Tag::ContextSpecific { number, .. } = name.tag() else { return Err(UNREADABLE) };
+            // The kinds that no node has needn't be read.
+            if let Some(kind) = OTHER_KINDS.iter().find(|(tag, _)| *tag == number.value()) {
+                read.other.push(kind.1);
+                continue;
+            }
+            let name = name.to_der().and_then(|der| GeneralName::from_der(&der));
+            match name.map_err(|_| UNREADABLE)? {
                 GeneralName::DnsName(name) => read.dns.push(name.to_string()),
                 GeneralName::IpAddress(octets) => read.ip.push(
                     address(octets.as_bytes())
@@ -86,10 +110,7 @@ impl AlternativeNames {
                 ),
                 GeneralName::Rfc822Name(name) => read.email.push(name.to_string()),
                 GeneralName::UniformResourceIdentifier(uri) => read.uri.push(uri.to_string()),
-                GeneralName::OtherName(_) => read.other.push("otherName"),
-                GeneralName::DirectoryName(_) => read.other.push("directoryName"),
-                GeneralName::EdiPartyName(_) => read.other.push("ediPartyName"),
-                GeneralName::RegisteredId(_) => read.other.push("registeredID"),
+                _ => return Err(UNREADABLE),
             }
         }
         Ok(read)
@@ -104,7 +125,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// Text of the three kinds whose bytes mean the same to every reader.
-fn text(value: &der::asn1::Any) -> Option<String> {
+fn text(value: &Any) -> Option<String> {
     match value.tag() {
         Tag::Utf8String => value.decode_as::<Utf8StringRef<'_>>().ok().map(|s| s.as_str().to_owned()),
         Tag::PrintableString => {

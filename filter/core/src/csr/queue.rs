@@ -1,7 +1,8 @@
 //! The requests that are known, and whose turn it is.
 //!
-//! Everybody's first request comes before anybody's second: a node that asks ten thousand times
-//! delays its own requests, not those of others. Of equals, the oldest is first.
+//! Users take turns, with one request each, the oldest first. So a node that asks ten thousand times
+//! delays its own requests and not those of others, and what is decided on one of them is known when
+//! the next one is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +19,9 @@ pub(super) struct Queue {
     largest: usize,
     entries: BTreeMap<String, Entry>,
     users: BTreeMap<String, User>,
-    ready: BTreeSet<(usize, DateTime<Utc>, String)>,
+    ready: BTreeMap<u64, String>,
     waiting: BTreeSet<(DateTime<Utc>, String)>,
+    last_turn: u64,
 }
 
 #[derive(Debug)]
@@ -44,8 +46,9 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 struct User {
     requests: usize,
-    /// Those whose turn it is, or soon.
-    active: usize,
+    /// Whether one of them is in line or worked on. The others stay behind it.
+    is_served: bool,
+    behind: BTreeSet<(DateTime<Utc>, String)>,
     pending: usize,
     denied: usize,
     failed: usize,
@@ -54,17 +57,14 @@ struct User {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
-    Ready(usize),
+    /// It is in line.
+    Ready(u64),
+    /// Another one of its user's is.
+    Behind,
     Waiting(DateTime<Utc>),
     Working,
     /// It needs no more work.
     Over,
-}
-
-impl Turn {
-    fn is_active(self) -> bool {
-        matches!(self, Self::Ready(_) | Self::Working)
-    }
 }
 
 impl Queue {
@@ -73,8 +73,9 @@ impl Queue {
             largest,
             entries: BTreeMap::new(),
             users: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            ready: BTreeMap::new(),
             waiting: BTreeSet::new(),
+            last_turn: 0,
         }
     }
 
@@ -162,7 +163,7 @@ impl Queue {
         {
             self.make_ready(&name);
         }
-        let (_, _, name) = self.ready.first().cloned()?;
+        let name = self.ready.first_key_value().map(|(_, name)| name.clone())?;
         self.take_turn(&name, Turn::Working);
         Some(name)
     }
@@ -204,35 +205,51 @@ impl Queue {
 
     fn make_ready(&mut self, name: &str) {
         let user = self.entries.get(name).and_then(|entry| self.users.get(&entry.user));
-        let ahead = user.map_or(0, |user| user.active);
-        self.take_turn(name, Turn::Ready(ahead));
+        if user.is_some_and(|user| user.is_served) {
+            self.take_turn(name, Turn::Behind);
+        } else {
+            self.last_turn += 1;
+            self.take_turn(name, Turn::Ready(self.last_turn));
+        }
     }
 
     fn take_turn(&mut self, name: &str, turn: Turn) {
         let Some(entry) = self.entries.get_mut(name) else { return };
+        let Some(user) = self.users.get_mut(&entry.user) else { return };
+        let was_served = matches!(entry.turn, Turn::Ready(_) | Turn::Working);
         match entry.turn {
-            Turn::Ready(ahead) => {
-                self.ready.remove(&(ahead, entry.created, name.to_owned()));
+            Turn::Ready(number) => {
+                self.ready.remove(&number);
+            }
+            Turn::Behind => {
+                user.behind.remove(&(entry.created, name.to_owned()));
             }
             Turn::Waiting(until) => {
                 self.waiting.remove(&(until, name.to_owned()));
             }
             Turn::Working | Turn::Over => {}
         }
+        entry.turn = turn;
         match turn {
-            Turn::Ready(ahead) => {
-                self.ready.insert((ahead, entry.created, name.to_owned()));
+            Turn::Ready(number) => {
+                self.ready.insert(number, name.to_owned());
+            }
+            Turn::Behind => {
+                user.behind.insert((entry.created, name.to_owned()));
             }
             Turn::Waiting(until) => {
                 self.waiting.insert((until, name.to_owned()));
             }
             Turn::Working | Turn::Over => {}
         }
-        if let Some(user) = self.users.get_mut(&entry.user) {
-            user.active -= usize::from(entry.turn.is_active());
-            user.active += usize::from(turn.is_active());
+        if matches!(turn, Turn::Ready(_) | Turn::Working) {
+            user.is_served = true;
+        } else if was_served {
+            user.is_served = false;
+            if let Some((_, next)) = user.behind.first().cloned() {
+                self.make_ready(&next);
+            }
         }
-        entry.turn = turn;
     }
 }
 
