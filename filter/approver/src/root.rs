@@ -4,8 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use gatelet_core::csr::{
-    Answer, Call, CallId, Controller, Destination, Effect, Failure, LARGEST_BODY, Mode,
-    Response,
+    Answer, Call, CallId, Controller, Destination, Effect, Failure, LARGEST_BODY, Mode, Response,
 };
 use proxy_wasm::{
     traits::{Context, RootContext},

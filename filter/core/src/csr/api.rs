@@ -207,7 +207,10 @@ fn escape(text: &str) -> String {
 }
 
 /// The subresources that the policy gets to know about, by what they are called in its input.
-pub(super) fn subresources(signer: &str, serving: Option<&str>) -> BTreeMap<String, Option<String>> {
+pub(super) fn subresources(
+    signer: &str,
+    serving: Option<&str>,
+) -> BTreeMap<String, Option<String>> {
     let ask = |name: &str| (name.to_owned(), Some(name.to_owned()));
     if signer == super::KUBELET_CLIENT {
         return BTreeMap::from([ask("selfnodeclient"), ask("nodeclient")]);

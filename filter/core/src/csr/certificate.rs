@@ -40,10 +40,15 @@ impl Certificate {
             return None;
         }
         let certificate = X509::from_der(&der).ok()?.tbs_certificate;
-        let mut names =
-            certificate.extensions.iter().flatten().filter(|e| e.extn_id.to_string() == "2.5.29.17");
+        let mut names = certificate
+            .extensions
+            .iter()
+            .flatten()
+            .filter(|e| e.extn_id.to_string() == "2.5.29.17");
         let sans = match (names.next(), names.next()) {
-            (Some(extension), None) => AlternativeNames::read(extension.extn_value.as_bytes()).ok()?,
+            (Some(extension), None) => {
+                AlternativeNames::read(extension.extn_value.as_bytes()).ok()?
+            }
             (None, _) => AlternativeNames::default(),
             (Some(_), Some(_)) => return None,
         };

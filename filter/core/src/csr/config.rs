@@ -152,7 +152,10 @@ impl TryFrom<Written> for Config {
             log,
         } = written;
         if signers.is_empty() {
-            return Err(field("`signers` is empty", format!("name one, such as `{KUBELET_SERVING}`")));
+            return Err(field(
+                "`signers` is empty",
+                format!("name one, such as `{KUBELET_SERVING}`"),
+            ));
         }
         for (index, signer) in signers.iter().enumerate() {
             if signer != KUBELET_SERVING && signer != KUBELET_CLIENT {

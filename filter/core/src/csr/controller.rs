@@ -208,7 +208,8 @@ impl Controller {
             return;
         }
         for index in 0..self.reflectors.len() {
-            if let Some((call, timeout)) = self.reflectors.get_mut(index).and_then(|r| r.next(now)) {
+            if let Some((call, timeout)) = self.reflectors.get_mut(index).and_then(|r| r.next(now))
+            {
                 self.call(Purpose::Reflect(index), call, timeout);
             }
         }
@@ -292,12 +293,16 @@ impl Controller {
             return self.fail(id, "reading it", &Ok(response), now);
         };
         let state = object.status.state();
-        let is_ours = object.metadata.name == name
-            && self.config.signers.contains(&object.spec.signer_name);
+        let is_ours =
+            object.metadata.name == name && self.config.signers.contains(&object.spec.signer_name);
         if state != State::Pending || !is_ours {
             self.works.remove(&id);
             // An object of another signer under the name of ours is none of ours any more.
-            if is_ours { self.queue.settle(&name, state) } else { self.queue.forget(&name) }
+            if is_ours {
+                self.queue.settle(&name, state)
+            } else {
+                self.queue.forget(&name)
+            }
             return;
         }
         self.gather(id, Subject { object, whole }, now);
@@ -306,10 +311,8 @@ impl Controller {
     /// Asks for the facts that a request needs; one that can't be read needs none.
     fn gather(&mut self, id: u64, subject: Subject, now: DateTime<Utc>) {
         let spec = &subject.object.spec;
-        let mut facts = Facts {
-            existing: self.queue.existing(&spec.username, now),
-            ..Facts::default()
-        };
+        let mut facts =
+            Facts { existing: self.queue.existing(&spec.username, now), ..Facts::default() };
         let mut outstanding = Outstanding::default();
         match read_request(&spec.request) {
             Err(why) => facts.malformed = Some(why.to_string()),
@@ -423,8 +426,7 @@ impl Controller {
             mode: self.config.mode,
             policy_sha256: self.policy.digest(),
             labels: &self.config.labels,
-            evaluation: Duration::ZERO,
-            whole: (now - begun).to_std().unwrap_or_default(),
+            time: (now - begun).to_std().unwrap_or_default(),
         };
         let line = decision.line(now);
         if facts.malformed.is_some() {
@@ -449,7 +451,8 @@ impl Controller {
         if !matches!(&answer, Ok(response) if is_success(response)) {
             return self.fail(id, "recording the decision", &answer, now);
         }
-        let Some(Work { name, stage: Stage::Recording(_, ruling), .. }) = self.works.get(&id) else {
+        let Some(Work { name, stage: Stage::Recording(_, ruling), .. }) = self.works.get(&id)
+        else {
             return;
         };
         let count = match (ruling.verdict, self.config.mode) {

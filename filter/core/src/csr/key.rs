@@ -1,10 +1,10 @@
 //! Public keys and the signatures that prove who has the private ones.
 
 use der::{Encode, asn1::ObjectIdentifier};
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use rsa::{Pkcs1v15Sign, traits::PublicKeyParts as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use super::request::Malformed;
@@ -74,14 +74,20 @@ impl Verifier {
         };
         let key = match info.algorithm.oid {
             EC_PUBLIC_KEY => match curve() {
-                Some(P256) => p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).ok().map(Self::P256),
-                Some(P384) => p384::ecdsa::VerifyingKey::from_sec1_bytes(bytes).ok().map(Self::P384),
+                Some(P256) => {
+                    p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).ok().map(Self::P256)
+                }
+                Some(P384) => {
+                    p384::ecdsa::VerifyingKey::from_sec1_bytes(bytes).ok().map(Self::P384)
+                }
                 _ => None,
             },
             RSA => rsa_key(bytes).map(Self::Rsa),
             ED25519 => {
                 let bytes = bytes.try_into().ok();
-                bytes.and_then(|b| ed25519_dalek::VerifyingKey::from_bytes(b).ok()).map(Self::Ed25519)
+                bytes
+                    .and_then(|b| ed25519_dalek::VerifyingKey::from_bytes(b).ok())
+                    .map(Self::Ed25519)
             }
             _ => None,
         };
@@ -116,23 +122,21 @@ pub(super) fn verify(
     signature: &[u8],
 ) -> Result<(), Malformed> {
     let is_valid = match (Verifier::new(key)?, algorithm.oid) {
-        (Verifier::P256(key), oid) => {
-            ecdsa_digest(oid, signed).zip(p256::ecdsa::DerSignature::from_bytes(signature).ok())
-                .is_some_and(|(digest, signature)| key.verify_prehash(&digest, &signature).is_ok())
+        (Verifier::P256(key), oid) => ecdsa_digest(oid, signed)
+            .zip(p256::ecdsa::DerSignature::from_bytes(signature).ok())
+            .is_some_and(|(digest, signature)| key.verify_prehash(&digest, &signature).is_ok()),
+        (Verifier::P384(key), oid) => ecdsa_digest(oid, signed)
+            .zip(p384::ecdsa::DerSignature::from_bytes(signature).ok())
+            .is_some_and(|(digest, signature)| key.verify_prehash(&digest, &signature).is_ok()),
+        (Verifier::Rsa(key), RSA_SHA256) => {
+            key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(signed), signature).is_ok()
         }
-        (Verifier::P384(key), oid) => {
-            ecdsa_digest(oid, signed).zip(p384::ecdsa::DerSignature::from_bytes(signature).ok())
-                .is_some_and(|(digest, signature)| key.verify_prehash(&digest, &signature).is_ok())
+        (Verifier::Rsa(key), RSA_SHA384) => {
+            key.verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(signed), signature).is_ok()
         }
-        (Verifier::Rsa(key), RSA_SHA256) => key
-            .verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(signed), signature)
-            .is_ok(),
-        (Verifier::Rsa(key), RSA_SHA384) => key
-            .verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(signed), signature)
-            .is_ok(),
-        (Verifier::Rsa(key), RSA_SHA512) => key
-            .verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(signed), signature)
-            .is_ok(),
+        (Verifier::Rsa(key), RSA_SHA512) => {
+            key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(signed), signature).is_ok()
+        }
         (Verifier::Ed25519(key), ED25519) => ed25519_dalek::Signature::from_slice(signature)
             .is_ok_and(|signature| key.verify_strict(signed, &signature).is_ok()),
         (Verifier::Rsa(_) | Verifier::Ed25519(_), _) => false,

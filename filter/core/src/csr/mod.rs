@@ -29,10 +29,10 @@ mod work;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub use api::{Answer, Failure, LARGEST_BODY, Response};
 pub use certificate::Certificate;
 pub use config::{Config, ENTRYPOINT, KUBELET_CLIENT, KUBELET_SERVING, Log, Mode, Queue, Written};
 pub use controller::{Call, CallId, Controller, Count, Destination, Effect, Gauges};
-pub use api::{Answer, Failure, LARGEST_BODY, Response};
 pub use input::{Existing, Input, SCHEMA};
 pub use key::{Key, KeyType};
 pub use names::{AlternativeNames, Subject, SubjectAttribute};

@@ -7,10 +7,7 @@ use der::{
     asn1::{Any, Ia5StringRef, PrintableStringRef, Utf8StringRef},
 };
 use serde::Serialize;
-use x509_cert::{
-    ext::pkix::name::GeneralName,
-    name::Name,
-};
+use x509_cert::{ext::pkix::name::GeneralName, name::Name};
 
 use super::request::Malformed;
 
@@ -71,7 +68,8 @@ impl Subject {
             let oid = attribute.oid.to_string();
             let value = text(&attribute.value)
                 .ok_or(Malformed::Field("an attribute of the subject is not text"))?;
-            attributes.push(SubjectAttribute { r#type: short(&oid).map_or(oid, str::to_owned), value });
+            attributes
+                .push(SubjectAttribute { r#type: short(&oid).map_or(oid, str::to_owned), value });
         }
         let values = |wanted: &'static str| {
             attributes.iter().filter(move |a| a.r#type == wanted).map(|a| a.value.clone())
@@ -127,7 +125,9 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 /// Text of the three kinds whose bytes mean the same to every reader.
 fn text(value: &Any) -> Option<String> {
     match value.tag() {
-        Tag::Utf8String => value.decode_as::<Utf8StringRef<'_>>().ok().map(|s| s.as_str().to_owned()),
+        Tag::Utf8String => {
+            value.decode_as::<Utf8StringRef<'_>>().ok().map(|s| s.as_str().to_owned())
+        }
         Tag::PrintableString => {
             value.decode_as::<PrintableStringRef<'_>>().ok().map(|s| s.as_str().to_owned())
         }

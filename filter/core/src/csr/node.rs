@@ -102,11 +102,16 @@ impl Node {
     pub(super) fn reachable(&self) -> Option<IpAddr> {
         self.ip.iter().copied().find(|ip| match ip.to_canonical() {
             IpAddr::V4(ip) => {
-                !(ip.is_loopback() || ip.is_unspecified() || ip.is_link_local() || ip.is_multicast()
+                !(ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_link_local()
+                    || ip.is_multicast()
                     || ip.is_broadcast())
             }
             IpAddr::V6(ip) => {
-                !(ip.is_loopback() || ip.is_unspecified() || ip.is_unicast_link_local()
+                !(ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_unicast_link_local()
                     || ip.is_multicast())
             }
         })

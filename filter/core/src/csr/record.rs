@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Input, Mode, Reason, Ruling, Verdict};
-use crate::{log::{Metrics, rfc3339}, policy::RuleId};
+use crate::{log::rfc3339, policy::RuleId};
 
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
@@ -26,6 +26,12 @@ pub(super) struct Record<'a> {
     metrics: Metrics,
 }
 
+/// How long it took to find the facts and to decide, in nanoseconds.
+#[derive(Serialize)]
+struct Metrics {
+    timer_server_handler_ns: u64,
+}
+
 /// The longest line. It travels to Envoy's access log in a header.
 const LONGEST: usize = 48 * 1024;
 
@@ -38,8 +44,7 @@ pub(super) struct Decision<'a> {
     pub(super) mode: Mode,
     pub(super) policy_sha256: &'a str,
     pub(super) labels: &'a BTreeMap<String, String>,
-    pub(super) evaluation: Duration,
-    pub(super) whole: Duration,
+    pub(super) time: Duration,
 }
 
 impl Decision<'_> {
@@ -60,7 +65,9 @@ impl Decision<'_> {
             dry_run: self.mode == Mode::DryRun,
             policy_sha256: self.policy_sha256,
             labels: self.labels,
-            metrics: Metrics::new(self.evaluation, self.whole),
+            metrics: Metrics {
+                timer_server_handler_ns: u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX),
+            },
         };
         let line = ascii(&serde_json::to_string(&record)?);
         if line.len() <= LONGEST {

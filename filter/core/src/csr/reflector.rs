@@ -121,7 +121,11 @@ impl Reflector {
     ///
     /// # Errors
     /// When it brings nothing; the text says why. The next call waits, and is a list.
-    pub(super) fn take(&mut self, answer: Answer, now: DateTime<Utc>) -> Result<Vec<Change>, String> {
+    pub(super) fn take(
+        &mut self,
+        answer: Answer,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Change>, String> {
         self.is_calling = false;
         let what = match self.state {
             State::Listing { .. } => "listing",
@@ -177,9 +181,8 @@ impl Reflector {
         let mut newest = None;
         for event in serde_json::Deserializer::from_slice(body).into_iter::<Event>() {
             let Event { r#type, object } = event.map_err(|_| Refused::UNREADABLE)?;
-            let read = |object| {
-                serde_json::from_value::<Object>(object).map_err(|_| Refused::UNREADABLE)
-            };
+            let read =
+                |object| serde_json::from_value::<Object>(object).map_err(|_| Refused::UNREADABLE);
             match r#type.as_str() {
                 "ADDED" | "MODIFIED" => {
                     let object = read(object)?;
@@ -203,7 +206,8 @@ impl Reflector {
                 }
             }
         }
-        if let (State::Watching { resource_version, .. }, Some(newest)) = (&mut self.state, newest) {
+        if let (State::Watching { resource_version, .. }, Some(newest)) = (&mut self.state, newest)
+        {
             *resource_version = newest;
         }
         Ok(changes)

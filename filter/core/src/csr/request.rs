@@ -124,7 +124,10 @@ impl Request {
             }
         }
         let value = |oid: &str| {
-            extensions.iter().find(|e| e.extn_id.to_string() == oid).map(|e| e.extn_value.as_bytes())
+            extensions
+                .iter()
+                .find(|e| e.extn_id.to_string() == oid)
+                .map(|e| e.extn_value.as_bytes())
         };
         let sans = match value(SUBJECT_ALTERNATIVE_NAME) {
             Some(der) => AlternativeNames::read(der)?,

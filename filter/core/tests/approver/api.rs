@@ -14,8 +14,6 @@ pub(crate) struct Api {
     pub(crate) nodes: BTreeMap<String, Value>,
     /// The percent-encoded certificates that kubelets serve, by address and port.
     pub(crate) certificates: BTreeMap<String, String>,
-    /// Whom a SubjectAccessReview refuses.
-    pub(crate) refused: Vec<String>,
     /// Answers that are given instead, once each, to calls of this method whose path has this part.
     pub(crate) faults: VecDeque<(&'static str, &'static str, Answer)>,
     pub(crate) asked: Vec<String>,
@@ -87,15 +85,17 @@ impl Api {
 
     /// The last decision on record.
     pub(crate) fn record(&self, name: &str) -> &Value {
-        let mut records = self.records.iter().rev();
-        records.find(|record| record["input"]["name"] == name).unwrap()
+        let of_it = |record: &&Value| record["input"]["name"] == name;
+        let found = self.records.iter().rev().find(of_it);
+        found.unwrap_or_else(|| panic!("{name} is not on record: {:?}", self.warnings))
     }
 
     pub(crate) fn answer(&mut self, call: &Call) -> Answer {
         self.asked.push(format!("{} {}", call.method, call.path));
-        let fault = self.faults.iter().position(|(method, part, _)| {
-            *method == call.method && call.path.contains(part)
-        });
+        let fault = self
+            .faults
+            .iter()
+            .position(|(method, part, _)| *method == call.method && call.path.contains(part));
         if let Some((_, _, answer)) = fault.and_then(|index| self.faults.remove(index)) {
             return answer;
         }
@@ -147,8 +147,9 @@ impl Api {
             ("GET", [.., "certificatesigningrequests", name]) => found(self.objects.get(*name)),
             ("GET", [.., "nodes", name]) => found(self.nodes.get(*name)),
             ("POST", [.., "subjectaccessreviews"]) => {
-                let user = body["spec"]["user"].as_str().unwrap();
-                let allowed = !self.refused.iter().any(|refused| refused == user);
+                // As the bootstrap roles have it.
+                let groups = body["spec"]["groups"].as_array().unwrap();
+                let allowed = groups.contains(&json!("system:nodes"));
                 status(201, &json!({"status": {"allowed": allowed}}))
             }
             ("POST", [.., "events"]) => {
@@ -179,5 +180,6 @@ pub(crate) fn status(status: u16, body: &Value) -> Answer {
 }
 
 fn found(object: Option<&Value>) -> Answer {
-    object.map_or_else(|| status(404, &json!({"message": "not found"})), |object| status(200, object))
+    object
+        .map_or_else(|| status(404, &json!({"message": "not found"})), |object| status(200, object))
 }

@@ -42,7 +42,10 @@ fn a_dry_run_writes_nothing_but_its_log() {
     api.run(&mut controller, TimeDelta::seconds(60));
     assert_eq!(api.condition("csr"), None);
     assert_eq!(api.records.len(), 1);
-    assert_eq!((&api.record("csr")["result"], &api.record("csr")["dry_run"]), (&json!("approve"), &json!(true)));
+    assert_eq!(
+        (&api.record("csr")["result"], &api.record("csr")["dry_run"]),
+        (&json!("approve"), &json!(true))
+    );
     assert_eq!(api.count(Count::WouldApprove), 1);
     let writes = |asked: &&String| !asked.starts_with("GET") && !asked.contains("review");
     let writes: Vec<_> = api.asked.iter().filter(writes).collect();
@@ -64,7 +67,8 @@ fn what_is_not_on_record_is_not_carried_out() {
 
 #[test]
 fn every_failure_is_tried_again() {
-    let truncated = || Ok(Response { status: 200, body: b"{\"metadata\": {".to_vec(), ..Response::default() });
+    let truncated =
+        || Ok(Response { status: 200, body: b"{\"metadata\": {".to_vec(), ..Response::default() });
     let failures = [
         || Err(Failure::Unanswered),
         || Err(Failure::TooLarge),
@@ -160,7 +164,8 @@ fn an_absent_live_certificate_equals_nothing() {
 #[test]
 fn nodes_on_the_approver_s_own_machine_are_not_dialed() {
     let corpus = Corpus::read();
-    for address in ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "fe80::1"] {
+    for address in ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "fe80::1"]
+    {
         let mut api = corpus.api();
         let addresses = json!([{"type": "InternalIP", "address": address}]);
         let node = json!({"metadata": {"name": "worker-1"}, "status": {"addresses": addresses}});
