@@ -9,6 +9,8 @@
 
 #![expect(missing_docs, reason = "the SDK's macro makes a public function")]
 
+#[cfg(test)]
+mod fake;
 mod host;
 mod metrics;
 mod root;

@@ -25,6 +25,8 @@ pub(crate) struct Root<H> {
     settings: Settings,
     controller: Option<Controller>,
     calls: HashMap<u32, Asked>,
+    /// The time of the last tick.
+    ticked: DateTime<Utc>,
 }
 
 /// Whose call it is.
@@ -49,6 +51,7 @@ impl<H: Host> Root<H> {
             settings: Settings::default(),
             controller: None,
             calls: HashMap::new(),
+            ticked: DateTime::UNIX_EPOCH,
         }
     }
 
@@ -59,6 +62,7 @@ impl<H: Host> Root<H> {
 
     fn tick(&mut self) {
         let Some(now) = self.now() else { return };
+        self.ticked = now;
         if let Some(version) = self.settings.ask(now) {
             let headers = [
                 (":method", "GET"),
@@ -85,7 +89,9 @@ impl<H: Host> Root<H> {
     }
 
     fn answered(&mut self, token: u32, headers: usize, size: usize) {
-        let (Some(asked), Some(now)) = (self.calls.remove(&token), self.now()) else { return };
+        let Some(asked) = self.calls.remove(&token) else { return };
+        // The controller waits for every answer, so none may be lost.
+        let now = self.now().unwrap_or(self.ticked);
         let lines = if headers == 0 { Vec::new() } else { self.lines() };
         match asked {
             Asked::Settings => {
@@ -216,7 +222,7 @@ impl<H: Host> Root<H> {
         }
     }
 
-    /// Without a clock nothing is decided.
+    /// Without a clock nothing is begun.
     fn now(&self) -> Option<DateTime<Utc>> {
         match self.host.now() {
             Ok(now) => Some(now.into()),
@@ -262,3 +268,6 @@ fn announce(controller: &Controller) {
         Mode::DryRun => log::warn!("DRY RUN: policy {digest} decides nothing"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ passed contains "subject" if {
 passed contains "extensions" if {
 	input.request.certificate_authority == false
 	input.request.attributes == []
+	is_array(input.request.extensions)
 	{e.oid | some e in input.request.extensions} - {
 		"2.5.29.17", "2.5.29.15", "2.5.29.37", "2.5.29.14", "2.5.29.19",
 	} == set()
