@@ -14,7 +14,7 @@ use super::{
     queue::Queue,
     record::Decision,
     reflector::{Change, Reflector},
-    work::{Outstanding, Stage, Subject, Work, node_name},
+    work::{Gathering, Stage, Subject, Work, node_name},
 };
 use crate::{
     percent,
@@ -313,7 +313,7 @@ impl Controller {
         let spec = &subject.object.spec;
         let mut facts =
             Facts { existing: self.queue.existing(&spec.username, now), ..Facts::default() };
-        let mut outstanding = Outstanding::default();
+        let mut outstanding = 0;
         match read_request(&spec.request) {
             Err(why) => facts.malformed = Some(why.to_string()),
             Ok(request) => {
@@ -321,39 +321,41 @@ impl Controller {
                 for (name, subresource) in api::subresources(&spec.signer_name, serving) {
                     let call = api::review(spec, subresource.as_deref());
                     self.call(Purpose::Review(id, name), call, CALL_TIMEOUT);
-                    outstanding.0 += 1;
+                    outstanding += 1;
                 }
                 if let Some(name) = node_name(request.subject.common_name.as_deref()) {
                     facts.node = Some(Node::absent(name));
                     self.call(Purpose::Node(id), api::node(name), CALL_TIMEOUT);
-                    outstanding.0 += 1;
+                    outstanding += 1;
                 }
                 facts.request = Some(request);
             }
         }
         if let Some(work) = self.works.get_mut(&id) {
-            work.stage = Stage::Gathering(Box::new(subject), facts, outstanding);
+            let subject = Box::new(subject);
+            work.stage = Stage::Gathering(Box::new(Gathering { subject, facts, outstanding }));
         }
         self.decide_when_complete(id, now);
     }
 
     fn take_node(&mut self, id: u64, answer: Answer, now: DateTime<Utc>) {
-        let Some((_, facts, outstanding)) = self.gathering(id) else { return };
-        let name = facts.node.as_ref().map(|node| node.name.clone()).unwrap_or_default();
+        let Some(gathering) = self.gathering(id) else { return };
+        let name = gathering.facts.node.as_ref().map(|node| node.name.clone()).unwrap_or_default();
         let node = match &answer {
             Ok(response) if response.status == 200 => Node::from_json(&name, &response.body, now),
             Ok(response) if response.status == 404 => Some(Node::absent(&name)),
             _ => None,
         };
         let Some(node) = node else { return self.fail(id, "reading its node", &answer, now) };
-        let address = node.reachable();
-        facts.node = Some(node);
-        outstanding.0 -= 1;
-        if let Some(address) = address.filter(|_| self.config.live_certificates) {
+        let address = node.reachable().filter(|_| self.config.live_certificates);
+        let Some(gathering) = self.gathering(id) else { return };
+        gathering.facts.node = Some(node);
+        // In place of the node's answer, that of its kubelet is missing.
+        if address.is_none() {
+            gathering.outstanding -= 1;
+        }
+        if let Some(address) = address {
             let address = std::net::SocketAddr::new(address, self.config.kubelet_port).to_string();
-            if let Some((_, _, outstanding)) = self.gathering(id) {
-                outstanding.0 += 1;
-            }
             let call = ApiCall { method: "GET", path: "/healthz".to_owned(), body: None };
             self.call_to(Destination::Kubelet(address), Purpose::Live(id), call, LIVE_TIMEOUT);
         }
@@ -368,31 +370,31 @@ impl Controller {
         let Some(allowed) = allowed else {
             return self.fail(id, "asking whether it is allowed", &answer, now);
         };
-        let Some((_, facts, outstanding)) = self.gathering(id) else { return };
-        facts.access.insert(name, allowed);
-        outstanding.0 -= 1;
+        let Some(gathering) = self.gathering(id) else { return };
+        gathering.facts.access.insert(name, allowed);
+        gathering.outstanding -= 1;
         self.decide_when_complete(id, now);
     }
 
     /// Whatever went wrong, there is no certificate then.
     fn take_live(&mut self, id: u64, answer: Answer, now: DateTime<Utc>) {
-        let Some((_, facts, outstanding)) = self.gathering(id) else { return };
+        let Some(gathering) = self.gathering(id) else { return };
         let encoded = answer.ok().and_then(|response| response.peer_certificate);
         let pem = encoded.and_then(|encoded| percent::decode(encoded.as_bytes(), false).ok());
-        facts.serving = pem.and_then(|pem| Certificate::from_pem(pem.as_bytes()));
-        outstanding.0 -= 1;
+        gathering.facts.serving = pem.and_then(|pem| Certificate::from_pem(pem.as_bytes()));
+        gathering.outstanding -= 1;
         self.decide_when_complete(id, now);
     }
 
     fn decide_when_complete(&mut self, id: u64, now: DateTime<Utc>) {
-        match self.works.remove(&id) {
-            Some(Work { name, stage: Stage::Gathering(subject, facts, Outstanding(0)), begun }) => {
-                self.decide(id, name, subject, &facts, begun, now);
-            }
-            Some(other) => {
-                self.works.insert(id, other);
-            }
-            None => {}
+        if self.gathering(id).is_none_or(|gathering| gathering.outstanding > 0) {
+            return;
+        }
+        if let Some(Work { name, stage: Stage::Gathering(gathering), begun }) =
+            self.works.remove(&id)
+        {
+            let Gathering { subject, facts, outstanding: _ } = *gathering;
+            self.decide(id, name, subject, &facts, begun, now);
         }
     }
 
@@ -549,11 +551,9 @@ impl Controller {
         }
     }
 
-    fn gathering(&mut self, id: u64) -> Option<(&mut Subject, &mut Facts, &mut Outstanding)> {
+    fn gathering(&mut self, id: u64) -> Option<&mut Gathering> {
         match self.works.get_mut(&id) {
-            Some(Work { stage: Stage::Gathering(subject, facts, outstanding), .. }) => {
-                Some((subject, facts, outstanding))
-            }
+            Some(Work { stage: Stage::Gathering(gathering), .. }) => Some(gathering),
             _ => None,
         }
     }

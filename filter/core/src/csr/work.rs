@@ -17,7 +17,7 @@ pub(super) enum Stage {
     /// The object is asked for.
     Reading,
     /// Facts are asked for.
-    Gathering(Box<Subject>, Facts, Outstanding),
+    Gathering(Box<Gathering>),
     /// The decision is being put on record.
     Recording(Box<Subject>, Ruling),
     /// The decision is being written to the API server.
@@ -33,9 +33,14 @@ pub(super) struct Subject {
     pub(super) whole: Value,
 }
 
-/// The answers that are missing.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Outstanding(pub(super) usize);
+/// A request whose facts are being found out.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    pub(super) subject: Box<Subject>,
+    pub(super) facts: Facts,
+    /// How many answers are missing.
+    pub(super) outstanding: usize,
+}
 
 /// The name of the node that a common name gives, if it is one that Kubernetes could have.
 pub(super) fn node_name(common_name: Option<&str>) -> Option<&str> {
