@@ -20,6 +20,7 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::client::Dialer;
 use crate::envoy::{Admin, DecisionLog, Envoy, Shipped, project};
 use crate::kubelet;
+use crate::pki::CURRENT;
 use crate::tls::Identity;
 
 /// The node that the gate stands on.
@@ -74,6 +75,8 @@ pub struct Options<'a> {
     pub profile: Profile,
     /// The extension-config file with the policy, as `gatelet render` makes it.
     pub policy: &'a str,
+    /// The folder in which the kubelet keeps what it serves, where the gate is to serve the same.
+    pub pki: Option<&'a Path>,
     /// Changes the shipped configuration where a test can't do without.
     pub change: fn(&mut Value),
 }
@@ -81,7 +84,7 @@ pub struct Options<'a> {
 impl<'a> Options<'a> {
     /// In front of a kubelet of profile owned.
     pub fn new(cluster: &'a Cluster, kubelet: SocketAddr, policy: &'a str) -> Self {
-        Self { cluster, kubelet, profile: Profile::Owned, policy, change: |_| {} }
+        Self { cluster, kubelet, profile: Profile::Owned, policy, pki: None, change: |_| {} }
     }
 }
 
@@ -221,13 +224,43 @@ fn prepare(folder: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     configuration.move_endpoint("kubelet", options.kubelet)?;
     (options.change)(configuration.as_json());
     configuration.write(&folder.join("shipped.json"))?;
-    publish(&folder.join("certs/serving"), &options.cluster.issue(Persona::GateServing)?)?;
     publish(&folder.join("certs/kubelet"), &options.cluster.issue(options.profile.client())?)?;
-    symlink(shipped("sds"), folder.join("sds"))?;
+    match options.pki {
+        Some(pki) => serve_from(folder, pki, options.cluster)?,
+        None => {
+            publish(&folder.join("certs/serving"), &options.cluster.issue(Persona::GateServing)?)?;
+            symlink(shipped("sds"), folder.join("sds"))?;
+        }
+    }
     symlink(module()?, folder.join("gatelet.wasm"))?;
     fs::create_dir(folder.join("policy"))?;
     install(folder, options.policy)
 }
+
+/// What the README of the approver says: both files lead to the kubelet's, and its folder is watched.
+fn serve_from(folder: &Path, pki: &Path, cluster: &Cluster) -> anyhow::Result<()> {
+    let serving = folder.join("certs/serving");
+    fs::create_dir_all(&serving)?;
+    for name in ["tls.crt", "tls.key"] {
+        symlink(pki.join(CURRENT), serving.join(name))?;
+    }
+    fs::write(serving.join("ca.crt"), cluster.authority(Ca::Cluster).certificate())?;
+    fs::create_dir(folder.join("sds"))?;
+    for entry in fs::read_dir(shipped("sds"))? {
+        let entry = entry?;
+        let text = fs::read_to_string(entry.path())?;
+        let watched = format!("watched_directory: {{path: {}}}", pki.display());
+        let text = match entry.file_name().to_str() {
+            Some("serving.yaml") => text.replace(WATCHED, &watched),
+            _ => text,
+        };
+        fs::write(folder.join("sds").join(entry.file_name()), text)?;
+    }
+    Ok(())
+}
+
+/// What the gate watches for its serving pair, as it is shipped.
+const WATCHED: &str = "watched_directory: {path: certs/serving}";
 
 /// Puts a policy where Envoy looks for it, in one move.
 fn install(folder: &Path, policy: &str) -> anyhow::Result<()> {
@@ -245,15 +278,20 @@ fn shipped(name: &str) -> PathBuf {
 
 /// The filter: `GATELET_WASM`, or the one that `make wasm` builds.
 pub(crate) fn module() -> anyhow::Result<PathBuf> {
-    let module = match std::env::var_os("GATELET_WASM") {
+    built("GATELET_WASM", "gatelet.wasm")
+}
+
+/// A module: the one that this variable names, or the one that `make wasm` builds.
+pub(crate) fn built(variable: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let module = match std::env::var_os(variable) {
         Some(module) => module.into(),
         // Beside the folder of the profile, whose deps/ has this program.
         None => std::env::current_exe()?
             .ancestors()
-            .map(|folder| folder.join("gatelet.wasm"))
+            .map(|folder| folder.join(name))
             .find(|module| module.exists())
-            .context("no gatelet.wasm: run `make wasm`")?,
+            .with_context(|| format!("no {name}: run `make wasm`"))?,
     };
-    anyhow::ensure!(module.exists(), "no filter at {}: run `make wasm`", module.display());
+    anyhow::ensure!(module.exists(), "no module at {}: run `make wasm`", module.display());
     Ok(module)
 }

@@ -1,6 +1,7 @@
 //! Harness.
 
 pub mod api_server;
+pub mod approver;
 pub mod channel;
 pub mod client;
 pub mod command;
@@ -11,6 +12,7 @@ pub mod envoy;
 pub mod gate;
 pub mod interrupt;
 pub mod kubelet;
+pub mod pki;
 pub mod policy;
 pub mod standing;
 pub mod tls;

@@ -10,7 +10,7 @@ use super::request::may_approve;
 use super::resources::{decode, now, text};
 use super::status::Status;
 use super::store::{REQUESTS, VERSION, set};
-use super::{ApiServer, User};
+use super::{ApiServer, Caller};
 
 const KIND: &str = "CertificateSigningRequest";
 const GROUP: &str = "certificates.k8s.io";
@@ -18,7 +18,7 @@ const GROUP: &str = "certificates.k8s.io";
 /// Replaces the conditions of a request.
 pub(super) fn update(
     server: &Arc<ApiServer>,
-    user: &User,
+    caller: &Caller,
     name: &str,
     body: Value,
 ) -> Result<Answer, Status> {
@@ -35,8 +35,8 @@ pub(super) fn update(
         return Err(Status::conflict(REQUESTS, GROUP, name));
     }
     let signer = text(&current, "/spec/signerName").unwrap_or_default();
-    let (permission, allowed) = may_approve(&server.rbac, user, &signer);
-    server.record_check(user, permission, allowed);
+    let (permission, allowed) = may_approve(&server.rbac, &caller.user, &signer);
+    server.record(caller, permission, allowed, String::new());
     if !allowed {
         return Err(Status::not_an_approver(name, &signer));
     }

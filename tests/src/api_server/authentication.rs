@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
 use x509_parser::parse_x509_certificate;
+
+use super::Credential;
 
 /// Everybody who was authenticated is in this group.
 const AUTHENTICATED: &str = "system:authenticated";
@@ -34,12 +37,32 @@ impl User {
     }
 
     /// The subject of a client certificate that was verified.
-    pub(super) fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Self> {
+    fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = parse_x509_certificate(certificate).ok()?;
         let subject = parsed.subject();
         let name = subject.iter_common_name().next()?.as_str().ok()?;
         let groups = subject.iter_organization().map(|organization| organization.as_str());
         Some(Self::new(name, &groups.collect::<Result<Vec<_>, _>>().ok()?))
+    }
+}
+
+/// Who asks, and how that is known.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) user: User,
+    pub(super) credential: Credential,
+}
+
+impl Caller {
+    pub(super) fn of_certificate(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let digest = Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect();
+        let credential = Credential::Certificate(digest);
+        Some(Self { user: User::of_certificate(certificate)?, credential })
+    }
+
+    pub(super) fn of_token(token: &str, tokens: &Tokens) -> Option<Self> {
+        let credential = Credential::Token(token.to_owned());
+        Some(Self { user: tokens.user(token)?, credential })
     }
 }
 
@@ -54,7 +77,7 @@ impl Tokens {
         tokens.insert(token.to_owned(), user);
     }
 
-    pub(super) fn user(&self, token: &str) -> Option<User> {
+    fn user(&self, token: &str) -> Option<User> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 }

@@ -35,16 +35,20 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use self::authentication::User;
 pub use self::fault::Fault;
 pub use self::options::{Options, TEN_YEARS};
 pub use self::rbac::{Permission, Rbac};
-pub use self::record::Recorded;
+pub use self::record::{Credential, Recorded};
 pub use self::store::{EVENTS, LEASES, NODES, REQUESTS};
 use self::{
-    authentication::Tokens, fault::Faults, record::Recorder, server::Listener, signer::Signer,
+    authentication::{Caller, Tokens},
+    fault::Faults,
+    record::Recorder,
+    server::Listener,
+    signer::Signer,
     store::Store,
 };
 use crate::deadline::within;
@@ -73,6 +77,7 @@ impl StandInApiServer {
             faults: Faults::default(),
             recorder: Recorder::default(),
             signer: Signer::new(options.signer),
+            hangups: watch::Sender::new(()),
         });
         let (bound, listening) = mpsc::sync_channel(1);
         let (stop, stopped) = oneshot::channel();
@@ -116,6 +121,11 @@ impl StandInApiServer {
         self.shared.faults.add(verb, resource, fault, times);
     }
 
+    /// Closes every connection.
+    pub fn hang_up(&self) {
+        self.shared.hangups.send_replace(());
+    }
+
     /// How many of the requests that are to go wrong are still to come.
     pub fn faults_left(&self) -> usize {
         self.shared.faults.left()
@@ -147,9 +157,14 @@ impl StandInApiServer {
     /// Creates a certificate signing request with this name and `spec`, whoever its user is: it comes
     /// as the real one has it once somebody was authenticated.
     pub fn add_request(&self, name: &str, spec: &Value) {
+        self.add_request_with(name, spec, &json!({}));
+    }
+
+    /// The same with a `status`: what somebody else has made of it.
+    pub fn add_request_with(&self, name: &str, spec: &Value, status: &Value) {
         let object = json!({
             "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
-            "metadata": {"name": name}, "spec": spec, "status": {},
+            "metadata": {"name": name}, "spec": spec, "status": status,
         });
         self.shared.store.put(REQUESTS, object);
     }
@@ -236,4 +251,5 @@ struct ApiServer {
     faults: Faults,
     recorder: Recorder,
     signer: Signer,
+    hangups: watch::Sender<()>,
 }

@@ -21,8 +21,17 @@ pub struct Recorded {
     pub allowed: bool,
     /// The request target.
     pub target: String,
-    /// Where the caller's credential came from: `certificate` or `token`.
-    pub credential: &'static str,
+    /// How the caller was known.
+    pub credential: Credential,
+}
+
+/// What a caller shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The client certificate of the connection; its SHA-256, 64 lower-case hexadecimal characters.
+    Certificate(String),
+    /// A bearer token.
+    Token(String),
 }
 
 /// The record of one API server.

@@ -21,7 +21,7 @@ use super::answer::Answer;
 use super::request::{Asked, REVIEWS};
 use super::status::Status;
 use super::store::{Change, EVENTS, LEASES, REQUESTS, VERSION, set};
-use super::{ApiServer, Fault, User, approval, review};
+use super::{ApiServer, Caller, Fault, User, approval, review};
 
 /// The longest watch, where its client names no end.
 const WATCH: Duration = Duration::from_secs(1_800);
@@ -29,7 +29,7 @@ const WATCH: Duration = Duration::from_secs(1_800);
 /// Serves a request whose user may do what it asks for.
 pub(super) fn serve(
     server: &std::sync::Arc<ApiServer>,
-    user: &User,
+    caller: &Caller,
     asked: &Asked,
     body: Option<Value>,
     fault: Option<&Fault>,
@@ -46,12 +46,14 @@ pub(super) fn serve(
                 .ok_or_else(|| Status::not_found(resource, asked.group, name))
         }
         ("create", REVIEWS, None, None, Some(body)) => review::answer(&server.rbac, body),
-        ("create", resource, None, None, Some(body)) => create(server, user, asked, resource, body),
+        ("create", resource, None, None, Some(body)) => {
+            create(server, &caller.user, asked, resource, body)
+        }
         ("update", REQUESTS, Some("approval"), Some(name), Some(body)) => {
             if fault == Some(&Fault::OvertakenUpdate) {
                 overtake(server, name);
             }
-            approval::update(server, user, name, body)
+            approval::update(server, caller, name, body)
         }
         ("update", LEASES, None, Some(name), Some(body)) => {
             let _lease: Lease = decode(&body)?;

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Answer, Body, json, too_many_requests};
 use super::request::Asked;
 use super::status::Status;
-use super::{ApiServer, Fault, Permission, Recorded, User, resources};
+use super::{ApiServer, Caller, Fault, Permission, Recorded, resources};
 use crate::tls::{self, Identity};
 
 /// `--max-request-body-bytes`, as it is in the real one.
@@ -56,9 +56,11 @@ impl Listener {
     /// Serves until it is told to stop. A panic on a connection is passed on.
     pub(super) async fn serve(self, server: Arc<ApiServer>, mut stop: oneshot::Receiver<()>) {
         let mut tasks = JoinSet::new();
+        let mut hangups = server.hangups.subscribe();
         loop {
             tokio::select! {
                 _ = &mut stop => break,
+                Ok(()) = hangups.changed() => tasks.abort_all(),
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         tasks.spawn(connection(Arc::clone(&server), self.tls.clone(), stream));
@@ -83,7 +85,7 @@ async fn connection(server: Arc<ApiServer>, tls: TlsAcceptor, stream: TcpStream)
     stream.set_nodelay(true).ok();
     let Ok(stream) = tls.accept(stream).await else { return };
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let owner = certificate.and_then(User::of_certificate);
+    let owner = certificate.and_then(Caller::of_certificate);
     let service = service_fn(|request| respond(&server, owner.as_ref(), request));
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
@@ -95,7 +97,7 @@ struct Hangup;
 
 async fn respond(
     server: &Arc<ApiServer>,
-    owner: Option<&User>,
+    owner: Option<&Caller>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Hangup> {
     let asked = Asked::parse(
@@ -133,34 +135,28 @@ async fn respond(
 /// Authenticates, asks RBAC, and serves.
 async fn authorized(
     server: &Arc<ApiServer>,
-    owner: Option<&User>,
+    owner: Option<&Caller>,
     request: Request<Incoming>,
     asked: Result<Asked, Status>,
     fault: Option<&Fault>,
 ) -> Result<Answer, Status> {
     let token = request.headers().get(AUTHORIZATION).map(|value| value.to_str());
-    let (user, credential) = match (owner, token) {
-        (Some(owner), _) => (owner.clone(), "certificate"),
+    let caller = match (owner, token) {
+        (Some(owner), _) => Some(owner.clone()),
         (None, Some(Ok(value))) => {
-            let user = value.strip_prefix("Bearer ").and_then(|token| server.tokens.user(token));
-            (user.ok_or_else(Status::unauthorized)?, "token")
+            let token = value.strip_prefix("Bearer ");
+            token.and_then(|token| Caller::of_token(token, &server.tokens))
         }
-        _ => return Err(Status::unauthorized()),
+        (None, _) => None,
     };
+    let caller = caller.ok_or_else(Status::unauthorized)?;
     let target = request.uri().to_string();
     let asked = asked?;
     let permission = asked.permission();
-    let allowed = server.rbac.allows(&user, &permission);
-    server.recorder.add(Recorded {
-        at: Instant::now(),
-        user: user.name.clone(),
-        permission: permission.clone(),
-        allowed,
-        target,
-        credential,
-    });
+    let allowed = server.rbac.allows(&caller.user, &permission);
+    server.record(&caller, permission.clone(), allowed, target);
     if !allowed {
-        return Err(Status::forbidden(&user.name, &permission));
+        return Err(Status::forbidden(&caller.user.name, &permission));
     }
     match fault {
         Some(Fault::InternalError) => {
@@ -178,19 +174,25 @@ async fn authorized(
         let object = serde_json::from_slice(&body);
         Some(object.map_err(|error| Status::bad_request(error.to_string()))?)
     };
-    resources::serve(server, &user, &asked, body, fault)
+    resources::serve(server, &caller, &asked, body, fault)
 }
 
 impl ApiServer {
-    /// Records a question that came up while a request was served.
-    pub(super) fn record_check(&self, user: &User, permission: Permission, allowed: bool) {
+    /// Records a question to RBAC; one that came up while a request was served has no target.
+    pub(super) fn record(
+        &self,
+        caller: &Caller,
+        permission: Permission,
+        allowed: bool,
+        target: String,
+    ) {
         self.recorder.add(Recorded {
             at: Instant::now(),
-            user: user.name.clone(),
+            user: caller.user.name.clone(),
             permission,
             allowed,
-            target: String::new(),
-            credential: "",
+            target,
+            credential: caller.credential.clone(),
         });
     }
 }

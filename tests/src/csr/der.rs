@@ -150,8 +150,8 @@ pub(super) fn alternative_names(names: &[Name]) -> Vec<u8> {
                     Name::Dns(text) => (2, text.as_bytes()),
                     Name::Uri(text) => (6, text.as_bytes()),
                     Name::Ip(bytes) => (7, bytes.as_slice()),
-                    // registeredID
-                    Name::Other => (8, &[0x2a, 0x03][..]),
+                    // registeredID 1.2.840.113549
+                    Name::Other => (8, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d][..]),
                 };
                 writer.next().write_tagged_implicit(Tag::context(tag), |writer| {
                     writer.write_bytes(bytes);
