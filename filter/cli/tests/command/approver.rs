@@ -41,6 +41,9 @@ fn the_shipped_rules_pass_their_tests_and_the_check() {
     assert!(run.out.ends_with(" 0 failed\n"), "{}", run.out);
     let run = done(&project(), &["check", "rego/csr", "--profile", "csr"]);
     assert_eq!(run.err, "");
+    let data = ["--data", "rego/examples/approver.yaml"];
+    let run = done(&project(), &[&["check", "rego/csr", "--profile", "csr"][..], &data].concat());
+    assert_eq!(run.err, "");
     // Beside the gate's rules, too.
     done(&project(), &["check", "rego", "--profile", "csr"]);
 }

@@ -1,6 +1,9 @@
 //! The approver's configuration, as it is written and as it is used.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU64, NonZeroUsize},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,9 +125,10 @@ impl Default for Written {
 /// The rule that decides, unless the configuration names another.
 pub const ENTRYPOINT: &str = "data.csr.approval.decision";
 
-/// The usual limit of time for one decision. Nobody waits for it, so a busy host may take longer than
-/// at the gate.
-const TIME: Duration = Duration::from_secs(1);
+/// The usual limits of one decision. Nobody waits for it, and a request may have a hundred names: so it may
+/// take longer than at the gate.
+const INSTRUCTIONS: NonZeroUsize = NonZeroUsize::new(250_000).unwrap();
+const TIME_MS: NonZeroU64 = NonZeroU64::new(1_000).unwrap();
 
 impl Config {
     /// Reads a configuration.
@@ -180,11 +184,11 @@ impl TryFrom<Written> for Config {
         if kubelet_port == 0 {
             return Err(field("`kubelet_port` is 0", "kubelets have port 10250"));
         }
-        let has_time = limits.time_ms.is_some();
-        let mut limits = Limits::from(limits);
-        if !has_time {
-            limits.time = TIME;
-        }
+        let limits = Limits::from(WrittenLimits {
+            instructions: limits.instructions.or(Some(INSTRUCTIONS)),
+            time_ms: limits.time_ms.or(Some(TIME_MS)),
+            ..limits
+        });
         let WrittenPolicy { modules, data, entrypoint, adapter, sha256 } = policy;
         if adapter.is_some() {
             return Err(field("`adapter` has no meaning in profile `csr`", "remove it"));

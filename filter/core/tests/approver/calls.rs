@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     api::{Api, status},
     corpus::Corpus,
-    rego::controller,
+    rego::{readable, shipped},
 };
 
 fn one() -> Api {
@@ -17,14 +17,10 @@ fn one() -> Api {
     api
 }
 
-fn strict() -> Value {
-    json!({"csr": {}})
-}
-
 #[test]
 fn a_good_request_is_approved_recorded_and_told_of() {
     let mut api = one();
-    api.run(&mut controller(&strict(), &json!({})), TimeDelta::seconds(1));
+    api.run(&mut shipped(&json!({})), TimeDelta::seconds(1));
     let (r#type, message) = api.condition("csr").unwrap();
     assert_eq!(r#type, "Approved");
     assert!(message.contains("the Node object, which the control plane can edit"), "{message}");
@@ -38,7 +34,7 @@ fn a_good_request_is_approved_recorded_and_told_of() {
 #[test]
 fn a_dry_run_writes_nothing_but_its_log() {
     let mut api = one();
-    let mut controller = controller(&strict(), &json!({"mode": "dry_run"}));
+    let mut controller = readable(&json!({"mode": "dry_run"}));
     api.run(&mut controller, TimeDelta::seconds(60));
     assert_eq!(api.condition("csr"), None);
     assert_eq!(api.records.len(), 1);
@@ -58,7 +54,7 @@ fn what_is_not_on_record_is_not_carried_out() {
     for _ in 0..3 {
         api.fail("POST", "/decisions", status(503, &Value::Null));
     }
-    let mut controller = controller(&strict(), &json!({}));
+    let mut controller = readable(&json!({}));
     api.run(&mut controller, TimeDelta::seconds(2));
     assert_eq!(api.condition("csr"), None);
     api.run(&mut controller, TimeDelta::seconds(20));
@@ -92,7 +88,7 @@ fn every_failure_is_tried_again() {
             }
             let mut api = one();
             api.fail(method, part, answer);
-            let mut controller = controller(&strict(), &json!({}));
+            let mut controller = readable(&json!({}));
             api.run(&mut controller, TimeDelta::milliseconds(200));
             assert_eq!(api.condition("csr"), None, "{part} {index}");
             api.run(&mut controller, TimeDelta::seconds(5));
@@ -107,7 +103,7 @@ fn retry_after_is_honoured_by_all_calls() {
     let mut api = one();
     let rest = Response { status: 429, retry_after: Some(30), ..Response::default() };
     api.fail("GET", "limit=", Ok(rest));
-    let mut controller = controller(&strict(), &json!({}));
+    let mut controller = readable(&json!({}));
     api.run(&mut controller, TimeDelta::seconds(29));
     assert_eq!(api.asked.len(), 1);
     api.run(&mut controller, TimeDelta::seconds(5));
@@ -118,7 +114,7 @@ fn retry_after_is_honoured_by_all_calls() {
 fn another_writer_comes_first_and_the_approver_looks_again() {
     let mut api = one();
     api.fail("PUT", "/approval", status(409, &Value::Null));
-    let mut controller = controller(&strict(), &json!({}));
+    let mut controller = readable(&json!({}));
     api.run(&mut controller, TimeDelta::seconds(2));
     assert_eq!((api.count(Count::Conflict), api.count(Count::Approved)), (1, 1));
     assert_eq!(api.records.len(), 1, "the same decision is on record once");
@@ -131,8 +127,7 @@ fn two_approvers_decide_once() {
     for number in 0..40 {
         api.create(&format!("csr-{number}"), &corpus.usual());
     }
-    let data = json!({"csr": {"limits": {"approvals_per_hour": 1000, "pending": 1000}}});
-    let (mut one, mut other) = (controller(&data, &json!({})), controller(&data, &json!({})));
+    let (mut one, mut other) = (readable(&json!({})), readable(&json!({})));
     // Each has read what the other is about to write.
     for _ in 0..50 {
         api.now += TimeDelta::milliseconds(200);
@@ -155,7 +150,7 @@ fn an_absent_live_certificate_equals_nothing() {
         "worker-1".to_owned(),
         json!({"metadata": {"name": "worker-1"}, "status": {"addresses": []}}),
     );
-    api.run(&mut controller(&strict(), &json!({})), TimeDelta::seconds(2));
+    api.run(&mut shipped(&json!({})), TimeDelta::seconds(2));
     assert_eq!(api.condition("csr"), None);
     assert_eq!(api.record("csr")["input"]["serving"], Value::Null);
     assert_eq!(api.record("csr")["rule"], "names");
@@ -171,11 +166,11 @@ fn nodes_on_the_approver_s_own_machine_are_not_dialed() {
         let node = json!({"metadata": {"name": "worker-1"}, "status": {"addresses": addresses}});
         api.nodes.insert("worker-1".to_owned(), node);
         api.create("csr", &corpus.usual());
-        api.run(&mut controller(&strict(), &json!({})), TimeDelta::seconds(1));
+        api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
         assert!(!api.asked.iter().any(|asked| asked.contains("healthz")), "{address}");
     }
     let mut api = one();
-    api.run(&mut controller(&strict(), &json!({})), TimeDelta::seconds(1));
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
     assert!(api.asked.iter().any(|asked| asked.contains("healthz")));
 }
 
@@ -187,7 +182,7 @@ fn a_request_of_another_signer_is_nobody_s() {
     spec["signerName"] = json!("kubernetes.io/kube-apiserver-client-kubelet");
     api.create("client", &spec);
     api.create("serving", &corpus.usual());
-    api.run(&mut controller(&strict(), &json!({})), TimeDelta::seconds(5));
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(5));
     assert!(api.condition("serving").is_some());
     assert!(!api.asked.iter().any(|asked| asked.contains("/client")));
 }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{api::Api, rego::controller};
+use crate::{api::Api, rego::shipped};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +62,7 @@ fn decide(corpus: &Corpus, preset: &str, inventory: Option<&Value>) -> Vec<(Stri
     if let Some(inventory) = inventory {
         data["inventory"] = inventory.clone();
     }
-    api.run(&mut controller(&json!({"csr": data}), &json!({})), TimeDelta::seconds(2));
+    api.run(&mut shipped(&json!({"csr": data})), TimeDelta::seconds(2));
     assert_eq!(api.warnings, [""; 0]);
     let verdict = |number: usize| {
         let name = format!("csr-{number}");

@@ -4,13 +4,11 @@ use chrono::TimeDelta;
 use gatelet_core::csr::{Count, Failure, Response};
 use serde_json::{Value, json};
 
-use crate::{api::status, corpus::Corpus, rego::controller};
-
-const OPEN: &str = r#"{"csr": {"limits": {"approvals_per_hour": 100000, "pending": 100000}}}"#;
-
-fn open() -> Value {
-    serde_json::from_str(OPEN).unwrap()
-}
+use crate::{
+    api::status,
+    corpus::Corpus,
+    rego::{readable, shipped},
+};
 
 #[test]
 fn requests_on_many_pages_are_all_decided() {
@@ -22,7 +20,7 @@ fn requests_on_many_pages_are_all_decided() {
     for number in 0..1_000 {
         api.create(&format!("csr-{number}"), &spec);
     }
-    api.run(&mut controller(&open(), &json!({"queue": {"page": 50}})), TimeDelta::seconds(2));
+    api.run(&mut readable(&json!({"queue": {"page": 50}})), TimeDelta::seconds(2));
     assert_eq!(api.count(Count::Denied), 1_000);
     let lists = api.asked.iter().filter(|asked| asked.contains("limit=50")).count();
     assert_eq!(lists, 20);
@@ -36,7 +34,7 @@ fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
     for _ in 0..3 {
         api.fail("GET", "limit=", Err(Failure::TooLarge));
     }
-    api.run(&mut controller(&open(), &json!({})), TimeDelta::seconds(10));
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(10));
     let pages: Vec<_> = api.asked.iter().filter_map(|asked| asked.split("limit=").nth(1)).collect();
     assert_eq!(pages, ["500", "250", "125", "62"]);
     assert!(api.condition("csr").is_some());
@@ -50,7 +48,7 @@ fn an_expired_list_or_watch_begins_again() {
     for answer in expired {
         let mut api = corpus.api();
         api.fail("GET", "watch=1", answer);
-        let mut controller = controller(&open(), &json!({}));
+        let mut controller = readable(&json!({}));
         api.run(&mut controller, TimeDelta::milliseconds(200));
         api.create("csr", &corpus.usual());
         api.run(&mut controller, TimeDelta::seconds(2));
@@ -64,7 +62,7 @@ fn an_expired_list_or_watch_begins_again() {
     });
     api.fail("GET", "limit=", status(200, &first));
     api.fail("GET", "continue=", status(410, &Value::Null));
-    api.run(&mut controller(&open(), &json!({})), TimeDelta::seconds(3));
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(3));
     assert!(api.condition("csr").is_some() && api.condition("csr-2").is_some());
 }
 
@@ -72,7 +70,7 @@ fn an_expired_list_or_watch_begins_again() {
 fn a_watched_request_is_decided_and_the_watch_goes_on_behind_it() {
     let corpus = Corpus::read();
     let mut api = corpus.api();
-    let mut controller = controller(&open(), &json!({}));
+    let mut controller = readable(&json!({}));
     api.run(&mut controller, TimeDelta::seconds(1));
     api.create("csr", &corpus.usual());
     let seen = json!({"type": "ADDED", "object": api.objects["csr"]});
@@ -94,7 +92,7 @@ fn a_flood_of_one_node_does_not_delay_the_others() {
     let mut other = corpus.usual();
     other["username"] = json!("system:node:worker-2");
     api.create("z", &other);
-    let mut controller = controller(&open(), &json!({"queue": {"concurrency": 1}}));
+    let mut controller = readable(&json!({"queue": {"concurrency": 1}}));
     api.run(&mut controller, TimeDelta::milliseconds(400));
     let reads = api.asked.iter().filter(|asked| asked.starts_with("GET") && !asked.contains('?'));
     let objects: Vec<_> =
@@ -109,7 +107,7 @@ fn a_request_that_was_left_is_reconsidered_without_noise() {
     let mut api = corpus.api();
     let node = api.nodes.remove("worker-1").unwrap();
     api.create("csr", &corpus.usual());
-    let mut controller = controller(&open(), &json!({}));
+    let mut controller = shipped(&json!({}));
     api.run(&mut controller, TimeDelta::seconds(60));
     assert_eq!((api.records.len(), api.count(Count::Left), api.events.len()), (1, 1, 1));
     api.nodes.insert("worker-1".to_owned(), node);
@@ -125,7 +123,7 @@ fn a_node_that_asks_too_often_is_left() {
         api.create(&format!("csr-{number:02}"), &corpus.usual());
     }
     let data = json!({"csr": {"limits": {"pending": 100}}});
-    api.run(&mut controller(&data, &json!({})), TimeDelta::seconds(5));
+    api.run(&mut shipped(&data), TimeDelta::seconds(5));
     assert_eq!((api.count(Count::Approved), api.count(Count::Left)), (10, 5));
 }
 
@@ -136,7 +134,7 @@ fn requests_beyond_the_room_wait() {
     for number in 0..5 {
         api.create(&format!("csr-{number}"), &corpus.usual());
     }
-    let mut controller = controller(&open(), &json!({"queue": {"tracked": 3}}));
+    let mut controller = readable(&json!({"queue": {"tracked": 3}}));
     api.run(&mut controller, TimeDelta::seconds(5));
     assert_eq!((api.count(Count::Approved), api.count(Count::Overflow)), (3, 2));
 }

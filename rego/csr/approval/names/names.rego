@@ -207,11 +207,8 @@ _is_plain(name) if {
 	name != ""
 	count(name) <= 253
 	trim(lower(name), "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
-	every label in split(name, ".") {
-		label != ""
-		count(label) <= 63
-		startswith(label, "-") == false
-		endswith(label, "-") == false
+	every part in {"..", ".-", "-."} {
+		contains(sprintf(".%s.", [name]), part) == false
 	}
 }
 
