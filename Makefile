@@ -31,7 +31,7 @@ FEATURES_gatelet-full := --features full-builtins
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test test-node
+.PHONY: help tools wasm demo demo-approver up down lint test test-node
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -43,6 +43,10 @@ wasm: $(MODULES) ## build the modules: gatelet.wasm, gatelet-full.wasm and gatel
 demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
 	cargo build --locked --workspace --bins
 	@$(TARGET)/debug/demo run --log $(TARGET)/decisions.log
+
+demo-approver: tools $(TARGET)/gatelet.wasm $(TARGET)/gatelet_approver.wasm ## the approver at work for a stand-in API server, as a table
+	cargo build --locked --workspace --bins
+	@$(TARGET)/debug/demo approver --log $(TARGET)/approvals.log
 
 up: tools $(TARGET)/gatelet.wasm ## leave the demo's gate running, for curl
 	cargo build --locked --workspace --bins

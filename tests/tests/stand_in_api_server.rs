@@ -5,10 +5,12 @@ use gatelet_tests::api_server::{Fault, Options, REQUESTS, StandInApiServer, User
 use gatelet_tests::csr::{KUBELET_CLIENT, KUBELET_SERVING, Kubelet};
 use gatelet_tests::gate;
 use gatelet_tests::tls::Identity;
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::certificates::v1::{
+    CertificateSigningRequest, CertificateSigningRequestCondition,
+};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, Client, Error};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::kube_client::client;
 
@@ -71,7 +73,7 @@ async fn an_approval_is_signed_by_the_clusters_ca() -> anyhow::Result<()> {
     let requested = fixture.kubelet.request()?;
     fixture.server.add_request("good", &requested.spec);
     let approver = fixture.requests("approver")?;
-    let approved = condition(approver.get("good").await?, "Approved", "True")?;
+    let approved = condition(approver.get("good").await?, "Approved", "True");
     approver.replace_subresource("approval", "good", &PostParams::default(), &approved).await?;
 
     let object = fixture.server.object(REQUESTS, "good").expect("the request");
@@ -92,15 +94,15 @@ async fn an_approval_keeps_to_the_rules() -> anyhow::Result<()> {
     let stale = {
         let mut stale = fresh.clone();
         stale.metadata.resource_version = Some("0".to_owned());
-        condition(stale, "Approved", "True")?
+        condition(stale, "Approved", "True")
     };
     let changed = {
-        let mut changed = condition(fresh.clone(), "Approved", "True")?;
+        let mut changed = condition(fresh.clone(), "Approved", "True");
         changed.spec.usages = Some(vec!["client auth".to_owned()]);
         changed
     };
-    let both = condition(condition(fresh.clone(), "Approved", "True")?, "Denied", "True")?;
-    let doubtful = condition(fresh.clone(), "Approved", "Unknown")?;
+    let both = condition(condition(fresh.clone(), "Approved", "True"), "Denied", "True");
+    let doubtful = condition(fresh.clone(), "Approved", "Unknown");
     for (object, code, said) in [
         (&stale, 409, "the object has been modified"),
         (&changed, 422, "spec: is immutable"),
@@ -115,13 +117,13 @@ async fn an_approval_keeps_to_the_rules() -> anyhow::Result<()> {
     }
     assert_eq!(fixture.server.history(REQUESTS, "good").len(), 1);
 
-    let denied = condition(fresh, "Denied", "True")?;
+    let denied = condition(fresh, "Denied", "True");
     let denied =
         approver.replace_subresource("approval", "good", &PostParams::default(), &denied).await?;
     let undone = {
         let mut undone = denied;
         undone.status = None;
-        condition(undone, "Approved", "True")?
+        condition(undone, "Approved", "True")
     };
     let error =
         approver.replace_subresource("approval", "good", &PostParams::default(), &undone).await;
@@ -149,7 +151,7 @@ async fn rbac_decides_who_may_do_what() -> anyhow::Result<()> {
         )
     );
     let approver = fixture.requests("approver")?;
-    let approved = condition(approver.get("client").await?, "Approved", "True")?;
+    let approved = condition(approver.get("client").await?, "Approved", "True");
     let refused =
         approver.replace_subresource("approval", "client", &PostParams::default(), &approved).await;
     let Err(Error::Api(status)) = refused else { panic!("{refused:?}") };
@@ -220,15 +222,17 @@ impl Fixture {
 }
 
 fn condition(
-    request: CertificateSigningRequest,
+    mut request: CertificateSigningRequest,
     kind: &str,
     status: &str,
-) -> anyhow::Result<CertificateSigningRequest> {
-    let mut object = serde_json::to_value(request)?;
-    let condition = json!({"type": kind, "status": status, "reason": "Test", "message": "a test"});
-    if !object["status"]["conditions"].is_array() {
-        object["status"] = json!({"conditions": []});
-    }
-    object["status"]["conditions"].as_array_mut().expect("conditions").push(condition);
-    Ok(serde_json::from_value::<CertificateSigningRequest>(Value::take(&mut object))?)
+) -> CertificateSigningRequest {
+    let conditions = &mut request.status.get_or_insert_default().conditions;
+    conditions.get_or_insert_default().push(CertificateSigningRequestCondition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: Some("Test".to_owned()),
+        message: Some("a test".to_owned()),
+        ..CertificateSigningRequestCondition::default()
+    });
+    request
 }

@@ -394,7 +394,8 @@ impl Draft {
     /// By rcgen.
     fn asked(&mut self) -> anyhow::Result<()> {
         let spec = self.kubelet.request()?.spec;
-        self.pem = BASE64_STANDARD.decode(spec["request"].as_str().unwrap_or_default())?;
+        let request = spec.get("request").and_then(Value::as_str).unwrap_or_default();
+        self.pem = BASE64_STANDARD.decode(request)?;
         Ok(())
     }
 

@@ -149,7 +149,7 @@ impl Stage {
         let record = self
             .approver
             .decisions()
-            .wait_for("the decision", |record| record["input"]["name"] == name.as_str())
+            .wait_for("the decision", |record| record.pointer("/input/name") == Some(&json!(name)))
             .await?;
         let text = |key: &str| record.get(key).and_then(Value::as_str).unwrap_or_default();
         let (answer, object) = match text("result") {
@@ -181,7 +181,8 @@ impl Stage {
             "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest",
             "metadata": {"generateName": "csr-"},
             "spec": {
-                "request": spec["request"], "usages": spec["usages"], "signerName": KUBELET_SERVING,
+                "request": spec.get("request"), "usages": spec.get("usages"),
+                "signerName": KUBELET_SERVING,
             },
         })
         .to_string();

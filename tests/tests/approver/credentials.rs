@@ -1,12 +1,12 @@
 //! How the API server knows the approver, and how it sees what a kubelet serves.
 
 use gatelet_certs::{Cluster, Persona};
-use gatelet_tests::api_server::{self, Credential, Fault, REQUESTS, Recorded, StandInApiServer};
+use gatelet_tests::api_server::{Credential, Options, Recorded, StandInApiServer};
 use gatelet_tests::approver::{self, user};
 use gatelet_tests::gate;
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{Fixture, READABLE, Setup};
+use crate::support::{Fixture, READABLE, Setup, api_server};
 
 #[tokio::test]
 async fn a_renewed_client_certificate_is_used_without_a_restart() -> anyhow::Result<()> {
@@ -19,7 +19,7 @@ async fn a_renewed_client_certificate_is_used_without_a_restart() -> anyhow::Res
     fixture.approver.admin().wait_for_stat(UPDATED, |count| count > updates).await?;
 
     // A connection keeps the certificate that it was made with.
-    fixture.server.fail("watch", REQUESTS, Fault::Hangup, 1);
+    fixture.server.hang_up();
     let digest = Sha256::digest(pem::parse(renewed.certificate)?.contents());
     let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let renewed = Credential::Certificate(digest);
@@ -65,24 +65,22 @@ decision := {"decision": "approve", "rule": "renewal", "reason": "It is served a
 
 #[tokio::test]
 async fn what_a_kubelet_serves_is_known_only_if_the_clusters_ca_signed_it() -> anyhow::Result<()> {
-    let signed = |cluster: &Cluster| anyhow::Ok(cluster.issue(Persona::KubeletServingHardened)?);
-    let foreign =
-        |_: &Cluster| anyhow::Ok(gate::cluster()?.issue(Persona::KubeletServingHardened)?);
-    let issue: [(fn(&Cluster) -> _, bool); 2] = [(signed, true), (foreign, false)];
-    for (issue, approved) in issue {
+    for signed in [true, false] {
         let cluster = gate::cluster()?;
-        let kubelet = kubelet(&cluster, issue(&cluster)?)?;
-        let server = crate::support::api_server(&cluster)?;
+        let stranger = gate::cluster()?;
+        let authority = if signed { &cluster } else { &stranger };
+        let kubelet = kubelet(&cluster, authority.issue(Persona::KubeletServingHardened)?)?;
+        let server = api_server(&cluster)?;
         let setup = Setup { kubelet: Some(kubelet.address()), ..Setup::rego(RENEWALS)? };
         let fixture = Fixture::start_before(cluster, server, setup).await?;
         fixture.ask("renewal")?;
-        if approved {
+        if signed {
             fixture.issued("renewal").await?;
         } else {
             fixture.approver.wait_for("gatelet_approver_left", |left| left > 0).await?;
         }
         let record = fixture.approver.decisions().wait_for("the record", |_| true).await?;
-        assert_eq!(record["input"]["serving"].is_object(), approved, "{record}");
+        assert_eq!(record["input"]["serving"].is_object(), signed, "{record}");
         fixture.approver.stop();
     }
     Ok(())
@@ -90,7 +88,5 @@ async fn what_a_kubelet_serves_is_known_only_if_the_clusters_ca_signed_it() -> a
 
 /// What a kubelet is to somebody without a certificate: TLS, and a 401.
 fn kubelet(cluster: &Cluster, serving: gatelet_certs::Pair) -> anyhow::Result<StandInApiServer> {
-    let options =
-        api_server::Options { serving: serving.into(), ..api_server::Options::new(cluster, "")? };
-    StandInApiServer::start(options)
+    StandInApiServer::start(Options { serving: serving.into(), ..Options::new(cluster, "")? })
 }

@@ -35,7 +35,7 @@ async fn preset(name: &str, want: fn(&Case) -> &str) -> anyhow::Result<()> {
     let limits = json!({"approvals_per_hour": 1_000, "pending": 1_000});
     let mut data = json!({"preset": name, "limits": limits});
     if name == "inventory" {
-        data["inventory"] = corpus.inventory.clone();
+        data = json!({"preset": name, "limits": limits, "inventory": corpus.inventory});
     }
     let file = tempfile::NamedTempFile::with_suffix(".json")?;
     fs::write(file.path(), json!({"csr": data}).to_string())?;
@@ -81,7 +81,9 @@ async fn preset(name: &str, want: fn(&Case) -> &str) -> anyhow::Result<()> {
 
 /// The verdict on each request, and the rule that made it; once all of them are carried out.
 async fn verdicts(fixture: &Fixture, count: usize) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let text = |record: &Value, pointer: &str| {
+        record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let total = async || {
         let mut total = 0;
         for metric in ["approved", "denied", "left"] {
@@ -91,11 +93,12 @@ async fn verdicts(fixture: &Fixture, count: usize) -> anyhow::Result<BTreeMap<St
         Ok((total >= u64::try_from(count)?).then_some(()))
     };
     gatelet_tests::deadline::eventually("all verdicts", total).await?;
-    let records = fixture.approver.decisions().records()?;
-    let verdict = |record: &Value| format!("{} {}", text(record, "result"), text(record, "rule"));
-    let named = records.iter().map(|record| {
-        let name = record["input"]["name"].as_str().unwrap_or_default();
-        (name.to_owned(), verdict(record))
-    });
-    Ok(named.collect())
+    let verdict = |record: &Value| format!("{} {}", text(record, "/result"), text(record, "/rule"));
+    gatelet_tests::deadline::eventually("all records", async || {
+        let records = fixture.approver.decisions().records()?;
+        let named = records.iter().map(|record| (text(record, "/input/name"), verdict(record)));
+        let named: BTreeMap<_, _> = named.collect();
+        Ok(Some(named).filter(|named| named.len() >= count))
+    })
+    .await
 }

@@ -102,7 +102,7 @@ impl Fixture {
         let what = format!("the certificate of {name}");
         self.server
             .wait_for(&what, REQUESTS, |object| {
-                object["metadata"]["name"] == name && object["status"]["certificate"].is_string()
+                is(object, name) && object.pointer("/status/certificate").is_some()
             })
             .await
     }
@@ -112,9 +112,7 @@ impl Fixture {
         let what = format!("a decision on {name}");
         let object = self
             .server
-            .wait_for(&what, REQUESTS, |object| {
-                object["metadata"]["name"] == name && !conditions(object).is_empty()
-            })
+            .wait_for(&what, REQUESTS, |object| is(object, name) && !conditions(object).is_empty())
             .await?;
         Ok(conditions(&object))
     }
@@ -139,7 +137,14 @@ pub(crate) fn worker(number: u8) -> Kubelet {
 
 /// The types and messages of an object's conditions.
 pub(crate) fn conditions(object: &Value) -> Vec<(String, String)> {
-    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    conditions.map(|one| (text(&one["type"]), text(&one["message"]))).collect()
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let text = |one: &Value, key: &str| {
+        one.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let conditions = conditions.into_iter().flatten();
+    conditions.map(|one| (text(one, "type"), text(one, "message"))).collect()
+}
+
+fn is(object: &Value, name: &str) -> bool {
+    object.pointer("/metadata/name").and_then(Value::as_str) == Some(name)
 }
