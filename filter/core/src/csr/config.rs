@@ -66,7 +66,7 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+        const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(32).unwrap();
         const TRACKED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
         const PAGE: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 

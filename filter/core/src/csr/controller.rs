@@ -127,7 +127,8 @@ enum Purpose {
 }
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const LIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A node that can't be reached holds its own request up for this long.
+const LIVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Of the pauses between attempts, which double.
 const FIRST_RETRY: TimeDelta = TimeDelta::seconds(1);
 const LONGEST_RETRY: TimeDelta = TimeDelta::minutes(5);
