@@ -15,6 +15,12 @@ test_who_may_ask_for_any_node_does if {
 	approval.decision.decision == "approve" with input as _bootstrap
 }
 
+test_a_bootstrap_token_serves_many_nodes if {
+	often := {"existing": {"approved_last_hour": 1000, "pending": 1000}}
+	approval.decision.decision == "approve" with input as object.union(_bootstrap, often)
+	approval.decision.rule == "rate" with input as object.union(example_test.client, often)
+}
+
 test_a_node_asks_for_no_other_node if {
 	other := object.union(example_test.client, {"username": "system:node:worker-2"})
 	approval.decision.rule == "client-access" with input as other
