@@ -83,6 +83,35 @@ test_what_a_node_serves_may_be_renewed if {
 	"names" in names.passed with input as object.union(wanted, {"serving": live})
 }
 
+test_what_a_node_serves_does_not_outdo_an_inventory if {
+	wanted := _names({"dns": ["old-name"], "ip": ["10.0.0.99"]})
+	live := {"subject": wanted.request.subject, "sans": wanted.request.sans}
+	not "names" in names.passed with input as object.union(wanted, {"serving": live})
+		with data.csr.inventory as {"worker-1": example_test.entry}
+}
+
+test_no_names_are_no_permitted_names if {
+	not "names" in names.passed with input as _names({"dns": [], "ip": []})
+}
+
+# Another key is a misspelt condition.
+test_a_pattern_has_two_keys if {
+	not "names" in names.passed with input as _names({"dns": ["gpu-7.lab.example"]})
+		with data.csr.patterns as [{"prefix": "gpu-", "suffix": ".lab.example", "nodes": ["gpu-7"]}]
+}
+
+test_the_explanation_names_what_is_missing if {
+	contains(names.explanation, "inventory does not have the node worker-1") with input as example_test.serving
+		with data.csr.inventory as {}
+	contains(names.explanation, "by the inventory: 10.0.0.99") with input as _names({"ip": ["10.0.0.99"]})
+		with data.csr.inventory as {"worker-1": example_test.entry}
+	contains(names.explanation, "Node object: 10.0.0.99") with input as _names({"ip": ["10.0.0.99"]})
+	contains(names.explanation, "no addresses yet") with input as object.union(
+		example_test.serving,
+		{"node": {"dns": [], "ip": []}},
+	)
+}
+
 test_an_absent_certificate_equals_nothing if {
 	wanted := _names({"dns": ["old-name"], "ip": []})
 	other := {"common_name": "system:node:worker-2", "organizations": ["system:nodes"]}
