@@ -157,6 +157,27 @@ fn an_absent_live_certificate_equals_nothing() {
 }
 
 #[test]
+fn what_a_node_serves_is_read_or_absent() {
+    let pem = include_str!("../../../../certs/tests/kubeadm/pki/ca.crt");
+    let encode =
+        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    for (served, common_name) in [
+        (encode(pem), json!("kubernetes")),
+        (encode(&pem.replace("CERTIFICATE", "CERTIFICATE REQUEST")), Value::Null),
+        (encode(&pem[..pem.len() / 2]), Value::Null),
+        ("%".to_owned(), Value::Null),
+        (String::new(), Value::Null),
+    ] {
+        let mut api = one();
+        api.certificates.insert("10.0.0.11:10250".to_owned(), served.clone());
+        api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+        let serving = &api.record("csr")["input"]["serving"];
+        assert_eq!(serving["subject"]["common_name"], common_name, "{served}");
+        assert_eq!(serving.is_null(), common_name.is_null(), "{served}");
+    }
+}
+
+#[test]
 fn nodes_on_the_approver_s_own_machine_are_not_dialed() {
     let corpus = Corpus::read();
     for address in ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "fe80::1"]
