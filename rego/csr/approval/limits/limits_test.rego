@@ -70,7 +70,8 @@ test_a_subject_has_two_attributes if {
 	name := {"type": "CN", "value": "system:node:worker-1"}
 	"subject" in limits.passed with input as _with({"request": {"subject": {"attributes": [name, organization]}}})
 	every attributes in [
-		[], [name], [organization], [name, name], [organization, name, {"type": "OU", "value": "admins"}],
+		[], [name], [organization], [name, name], [organization, name, name],
+		[organization, name, {"type": "OU", "value": "admins"}],
 	] {
 		not "subject" in limits.passed with input as _with({"request": {"subject": {"attributes": attributes}}})
 	}
