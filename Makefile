@@ -3,7 +3,7 @@
 # Where builds and tools go. CI keeps both between runs; see .ci/run.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS ?= .tools
-MODULES := $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm
+MODULES := $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm $(TARGET)/gatelet_approver.wasm
 # For the tests only: it traps on demand.
 FAULTY := $(TARGET)/gatelet-faulty.wasm
 
@@ -20,10 +20,15 @@ REMAP = target.wasm32-wasip1.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/carg
 WASM_BINDGEN := $(shell awk -F'"' '/^name = "wasm-bindgen"$$/ { getline; print $$2 }' Cargo.lock)
 RUNNER := $(abspath $(TOOLS))/wasm-bindgen-$(WASM_BINDGEN)/bin/wasm-bindgen-test-runner
 
-# The largest modules that may be built, in bytes.
+# The modules: their packages, and the most bytes that they may have.
+CRATE_gatelet := wasm
+CRATE_gatelet-full := wasm
+CRATE_gatelet-faulty := wasm
+CRATE_gatelet_approver := approver
 LIMIT_gatelet := 1500000
 LIMIT_gatelet-full := 2200000
 LIMIT_gatelet-faulty := $(LIMIT_gatelet)
+LIMIT_gatelet_approver := 3000000
 FEATURES_gatelet-full := --features full-builtins
 FEATURES_gatelet-faulty := --features fault-injection
 
@@ -36,18 +41,22 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test test-node differential fuzz
+.PHONY: help tools wasm demo demo-approver up down lint test test-node differential fuzz
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 tools: $(TOOLS)/installed ## fetch Envoy, Node and wasm-opt in the pinned versions into .tools
 
-wasm: $(MODULES) ## build the filter: target/gatelet.wasm and target/gatelet-full.wasm
+wasm: $(MODULES) ## build the modules: gatelet.wasm, gatelet-full.wasm and gatelet_approver.wasm in target
 
 demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
 	cargo build --locked --workspace --bins
 	@$(TARGET)/debug/demo run --log $(TARGET)/decisions.log
+
+demo-approver: tools $(TARGET)/gatelet.wasm $(TARGET)/gatelet_approver.wasm ## the approver at work for a stand-in API server, as a table
+	cargo build --locked --workspace --bins
+	@$(TARGET)/debug/demo approver --log $(TARGET)/approvals.log
 
 up: tools $(TARGET)/gatelet.wasm ## leave the demo's gate running, for curl
 	cargo build --locked --workspace --bins
@@ -61,6 +70,7 @@ lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licence
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	rustup --quiet target add wasm32-wasip1 wasm32-unknown-unknown
 	cargo clippy --locked --package gatelet-wasm --all-features --target wasm32-wasip1 -- -D warnings
+	cargo clippy --locked --package gatelet-approver --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package gatelet-portable --target wasm32-unknown-unknown -- -D warnings
 	cargo deny --locked check bans licenses sources
 
@@ -91,16 +101,17 @@ fuzz: $(TOOLS)/bin/cargo-fuzz ## the fuzz targets in libFuzzer, on a nightly com
 	done
 
 # Each in a folder of its own: in one, cargo would build both anew every time.
-$(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm: FORCE
+$(TARGET)/%/module.wasm: FORCE
 	@rustup --quiet target add wasm32-wasip1
-	cargo build --locked --package gatelet-wasm --profile wasm --target wasm32-wasip1 \
+	cargo build --locked --package gatelet-$(CRATE_$*) --profile wasm --target wasm32-wasip1 \
 	  --target-dir $(TARGET)/$* --config '$(REMAP)' $(FEATURES_$*)
+	@cp -up $(TARGET)/$*/wasm32-wasip1/wasm/$(firstword $(subst -, ,$*)).wasm $@
 
 # Envoy calls every callback that a module exports, each body chunk's too: all but the filter's own go.
 # In a stripped module, Binaryen can't see which features rustc uses of its own accord.
 BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
-$(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm filter/wasm/exports.json | tools
-	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/wasm/exports.json $< -o $<.reduced >/dev/null
+$(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/module.wasm filter/wasm/exports.json filter/approver/exports.json | tools
+	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/$(CRATE_$*)/exports.json $< -o $<.reduced >/dev/null
 	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }
 

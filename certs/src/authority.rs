@@ -13,7 +13,7 @@ use time::{Duration, OffsetDateTime};
 use crate::Error;
 
 /// Clocks differ; kubeadm, too, starts every certificate this long before now.
-const BACKDATE: Duration = Duration::minutes(5);
+pub(crate) const BACKDATE: Duration = Duration::minutes(5);
 
 /// A certificate, its private key and the CA that signed it, all as PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -87,6 +87,11 @@ impl Authority {
     /// The CA's own certificate, as PEM.
     pub fn certificate(&self) -> &str {
         &self.certificate
+    }
+
+    /// When its own certificate ends.
+    pub(crate) fn not_after(&self) -> OffsetDateTime {
+        self.not_after
     }
 
     pub(crate) fn key(&self) -> String {

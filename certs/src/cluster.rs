@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use crate::authority::{Authority, Leaf, Pair, Subject, Validity};
 use crate::files::{create_folder, publish, write_public, write_secret};
 use crate::kubeconfig::kubeconfig;
-use crate::{Ca, Error, Files, Flaw, Options, Persona};
+use crate::{Ca, Error, Files, Flaw, Options, Persona, Signer};
 
 /// A cluster's CAs and what its certificates are made of. It lives in memory until it is written.
 pub struct Cluster {
@@ -67,6 +67,11 @@ impl Cluster {
             purposes: vec![ExtendedKeyUsagePurpose::ClientAuth],
             validity: Validity::starting(self.now, self.options.leaf_days)?,
         })
+    }
+
+    /// The cluster CA as a signer of certificate signing requests.
+    pub fn signer(&self) -> Result<Signer, Error> {
+        Signer::new(&self.cluster)
     }
 
     /// Writes the given CAs and whatever they sign into `folder`, which must be empty or not exist

@@ -72,6 +72,10 @@ pub enum Error {
     #[error("a subject takes at most two organizations, not {0}")]
     Organizations(usize),
 
+    /// A usage, by its name in `spec.usages`, that no signer of Kubernetes puts on a node's certificate.
+    #[error("cannot sign for the usage `{0}`")]
+    Usage(String),
+
     /// The encoder refused; a bug here or a name that X.509 can't carry.
     #[error("cannot issue a certificate")]
     Issue(#[from] rcgen::Error),

@@ -6,6 +6,7 @@
 //!    names      4 CAs  ──flawed─▶ Pair            expired, wrong CA, …
 //!                      ──write──▶ a folder        kubeadm's layout, keys 0600
 //!                                 Pair ──publish─▶ a folder that Envoy watches
+//!            Signer ──sign──▶ the certificate of a request, as kube-controller-manager signs
 //! ```
 //!
 //! Who exists, who signs whom, where the files are and which flags want them is one table:
@@ -29,6 +30,7 @@ mod identity;
 mod kubeconfig;
 mod options;
 mod personas;
+mod signer;
 mod table;
 
 pub use authority::{Authority, Pair, Subject};
@@ -39,4 +41,5 @@ pub use flaw::Flaw;
 pub use identity::{CaIdentity, Files, Identity, Names, Usage};
 pub use options::{NodeName, Options};
 pub use personas::{Ca, Persona};
+pub use signer::Signer;
 pub use table::table;

@@ -38,6 +38,7 @@ pub enum Persona {
     ControllerManager,
     Administrator,
     Prometheus,
+    Approver,
     OtherNode,
 }
 
@@ -257,6 +258,16 @@ impl Persona {
                 files: Files::Pair("clients/prometheus"),
                 presented_by: "Prometheus `tls_config`: `cert_file`, `key_file`",
                 checked_by: "Envoy, downstream `trusted_ca`, and the policy's peers",
+            },
+            Self::Approver => Identity {
+                channel: "approver → kube-apiserver",
+                ca: Ca::Cluster,
+                common_name: "gatelet-approver",
+                organization: None,
+                usage: Usage::Client,
+                files: Files::Watched("gatelet/approver"),
+                presented_by: "the approver's Envoy, upstream `tls_certificate`",
+                checked_by: "kube-apiserver `--client-ca-file`, and RBAC: `envoy/approver/rbac.yaml`",
             },
             Self::OtherNode => Identity {
                 channel: "another node's kubelet → gate, to be refused",

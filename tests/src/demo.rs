@@ -1,5 +1,6 @@
 //! What the gate does, as a table: each row a request through a live Envoy to a stand-in kubelet.
 
+mod approval;
 mod script;
 mod table;
 
@@ -22,6 +23,7 @@ use crate::{
     tls::Identity,
 };
 
+pub use approval::run as run_approver;
 pub use table::Table;
 
 /// One request, and what became of it.
@@ -52,7 +54,7 @@ pub async fn run(log: &Path) -> anyhow::Result<Table> {
     let broken_off = script::play(&mut stage, &mut rows).await.err();
     fs::copy(stage.gate.decisions().path(), log).with_context(|| log.display().to_string())?;
     stage.gate.stop();
-    Ok(Table { rows, broken_off })
+    Ok(Table { rows, broken_off, longest: 46 })
 }
 
 /// Everything that the script needs: the cluster's certificates, a kubelet, the gate before it.

@@ -5,8 +5,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::Dialer;
-use crate::gate::{self, Gate, Module, Options, Profile};
+use crate::gate::{self, Gate, Options, Profile};
 use crate::kubelet::{self, Fault, StandInKubelet};
+use crate::module::Module;
 use crate::policy;
 
 /// A request that most policies here allow.

@@ -20,6 +20,8 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::client::Dialer;
 use crate::envoy::{Admin, DecisionLog, Envoy, Shipped, project};
 use crate::kubelet::{self, Webhook};
+use crate::module::Module;
+use crate::pki::CURRENT;
 use crate::tls::Identity;
 
 /// Where the policy is in the folder of a gate.
@@ -85,6 +87,8 @@ pub struct Options<'a> {
     pub policy: &'a str,
     /// Whether callers may bring a bearer token in place of a certificate.
     pub tokens: bool,
+    /// The folder in which the kubelet keeps what it serves, where the gate is to serve the same.
+    pub pki: Option<&'a Path>,
     /// Changes the shipped configuration where a test can't do without.
     pub change: fn(&mut Value),
 }
@@ -94,42 +98,7 @@ impl<'a> Options<'a> {
     pub fn new(cluster: &'a Cluster, kubelet: SocketAddr, policy: &'a str) -> Self {
         let profile = Profile::Owned;
         let (module, change) = (Module::Shipped, |_: &mut Value| {});
-        Self { cluster, kubelet, profile, module, policy, tokens: false, change }
-    }
-}
-
-/// A build of the filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Module {
-    /// The one of `make wasm`.
-    Shipped,
-    /// The same with the feature `fault-injection`: it traps on demand.
-    Faulty,
-}
-
-impl Module {
-    /// Where it is: [`Module::Shipped`] at `GATELET_WASM`, or where `make` builds it.
-    ///
-    /// # Errors
-    /// When it isn't built.
-    pub fn path(self) -> anyhow::Result<PathBuf> {
-        let shipped = match std::env::var_os("GATELET_WASM") {
-            Some(module) => module.into(),
-            // Beside the folder of the profile, whose deps/ has this program.
-            None => std::env::current_exe()?
-                .ancestors()
-                .map(|folder| folder.join("gatelet.wasm"))
-                .find(|module| module.exists())
-                .context("no gatelet.wasm: run `make wasm`")?,
-        };
-        let (module, made_by) = match self {
-            Self::Shipped => (shipped, "make wasm"),
-            Self::Faulty => {
-                (shipped.with_file_name("gatelet-faulty.wasm"), "make target/gatelet-faulty.wasm")
-            }
-        };
-        ensure!(module.exists(), "no filter at {}: run `{made_by}`", module.display());
-        Ok(module)
+        Self { cluster, kubelet, profile, module, policy, tokens: false, pki: None, change }
     }
 }
 
@@ -317,17 +286,40 @@ fn prepare(folder: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     }
     (options.change)(configuration.as_json());
     configuration.write(&folder.join("shipped.json"))?;
-    publish(&folder.join("certs/serving"), &options.cluster.issue(Persona::GateServing)?)?;
     publish(&folder.join("certs/kubelet"), &options.cluster.issue(options.profile.client())?)?;
     fs::create_dir(folder.join("sds"))?;
     for entry in fs::read_dir(shipped("sds"))? {
         let entry = entry?;
         fs::copy(entry.path(), folder.join("sds").join(entry.file_name()))?;
     }
+    match options.pki {
+        Some(pki) => serve_from(folder, pki, options.cluster)?,
+        None => {
+            publish(&folder.join("certs/serving"), &options.cluster.issue(Persona::GateServing)?)?;
+        }
+    }
     symlink(options.module.path()?, folder.join("gatelet.wasm"))?;
     fs::create_dir(folder.join("policy"))?;
     install(&folder.join(POLICY), options.policy)
 }
+
+/// What the README of the approver says: both files lead to the kubelet's, and its folder is watched.
+fn serve_from(folder: &Path, pki: &Path, cluster: &Cluster) -> anyhow::Result<()> {
+    let serving = folder.join("certs/serving");
+    fs::create_dir_all(&serving)?;
+    for name in ["tls.crt", "tls.key"] {
+        symlink(pki.join(CURRENT), serving.join(name))?;
+    }
+    fs::write(serving.join("ca.crt"), cluster.authority(Ca::Cluster).certificate())?;
+    let secret = folder.join("sds/serving.yaml");
+    let watched = format!("watched_directory: {{path: {}}}", pki.display());
+    let text = fs::read_to_string(&secret)?;
+    ensure!(text.contains(WATCHED), "sds/serving.yaml watches another folder");
+    Ok(fs::write(secret, text.replace(WATCHED, &watched))?)
+}
+
+/// What the gate watches for its serving pair, as it is shipped.
+const WATCHED: &str = "watched_directory: {path: certs/serving}";
 
 /// Puts a file where Envoy looks for it, in one move.
 fn install(path: &Path, text: &str) -> anyhow::Result<()> {

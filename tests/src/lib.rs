@@ -1,8 +1,11 @@
 //! Harness.
 
+pub mod api_server;
+pub mod approver;
 pub mod channel;
 pub mod client;
 pub mod command;
+pub mod csr;
 pub mod deadline;
 pub mod demo;
 pub mod envoy;
@@ -10,6 +13,8 @@ pub mod fixture;
 pub mod gate;
 pub mod interrupt;
 pub mod kubelet;
+pub mod module;
+pub mod pki;
 pub mod policy;
 pub mod standing;
 pub mod tls;

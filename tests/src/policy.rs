@@ -1,7 +1,7 @@
 //! Policies of a test's own, as Envoy reads them.
 
 use gatelet_core::config::{Written, WrittenPolicy};
-use gatelet_core::extension_config;
+use gatelet_core::{csr, extension_config};
 
 /// The extension-config file of one Rego module.
 ///
@@ -19,4 +19,12 @@ pub fn rego(module: &str) -> anyhow::Result<String> {
 /// Never in practice: a configuration has a JSON form.
 pub fn extension_config(configuration: &Written) -> anyhow::Result<String> {
     Ok(extension_config::extension_config(configuration, "gatelet.wasm")?.to_string())
+}
+
+/// The approver's file of a whole configuration.
+///
+/// # Errors
+/// Never in practice: a configuration has a JSON form.
+pub fn route_config(configuration: &csr::Written) -> anyhow::Result<String> {
+    Ok(csr::route_config::route_config(configuration)?.to_string())
 }

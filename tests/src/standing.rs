@@ -21,8 +21,9 @@ use crate::{
     command::{gatelet, sibling},
     deadline::eventually,
     envoy::{Admin, binary, project},
-    gate::{Module, NODE},
+    gate::NODE,
     interrupt::unless_interrupted,
+    module::Module,
 };
 
 const GATE: &str = "127.0.0.2";

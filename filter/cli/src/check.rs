@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use gatelet_core::{
     Config, Gate,
     config::{PolicyConfig, Profile},
+    csr::{self, Controller},
     extension_config,
 };
 use serde_json::Value;
@@ -30,7 +31,17 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Arguments { policy, corpus } = arguments;
     let path = &policy.files.folder;
-    let config = if path.is_file() { rendered(policy)? } else { policy.written()?.try_into()? };
+    let config = if path.is_file() {
+        match rendered(policy)? {
+            Rendered::Filter(config) => *config,
+            Rendered::Approver(config) => return check_for_the_approver(*config, arguments),
+        }
+    } else if policy.is_for_the_approver() {
+        let config = policy.written_for_the_approver()?.try_into()?;
+        return check_for_the_approver(config, arguments);
+    } else {
+        policy.written()?.try_into()?
+    };
     let gate = Gate::new(config, policy.builtins())?;
     let mut has_data = true;
     if let Some(corpus) = corpus {
@@ -55,14 +66,36 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The configuration in an extension-config file.
-fn rendered(policy: &PolicyArguments) -> anyhow::Result<Config> {
+fn check_for_the_approver(config: csr::Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    ensure!(
+        arguments.corpus.is_none(),
+        "the corpus has requests to a kubelet\nhelp: leave out `--corpus`"
+    );
+    let controller = Controller::new(config)?;
+    let config = controller.config();
+    findings::warn_of(&config.policy, &config.limits)?;
+    println!("{}  {}", controller.digest(), arguments.policy.files.folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a rendered file is for.
+enum Rendered {
+    Filter(Box<Config>),
+    Approver(Box<csr::Config>),
+}
+
+/// The configuration in a file that `gatelet render` made.
+fn rendered(policy: &PolicyArguments) -> anyhow::Result<Rendered> {
     let file = &policy.files.folder;
     let name = || file.display().to_string();
     if !policy.is_only_files() {
         bail!("{} is rendered already\nhelp: give these options to `gatelet render`", name());
     }
     let value: Value = document::read(file)?;
+    if let Some(configuration) = csr::route_config::configuration(&value) {
+        let config = csr::Config::from_json(configuration.as_bytes()).with_context(name)?;
+        return Ok(Rendered::Approver(Box::new(config)));
+    }
     let configuration = extension_config::configuration(&value).with_context(|| {
         format!(
             "{} has no configuration as text\n\
@@ -71,5 +104,6 @@ fn rendered(policy: &PolicyArguments) -> anyhow::Result<Config> {
             name()
         )
     })?;
-    Config::from_json(configuration.as_bytes()).with_context(name)
+    let config = Config::from_json(configuration.as_bytes()).with_context(name)?;
+    Ok(Rendered::Filter(Box::new(config)))
 }

@@ -27,7 +27,12 @@ pub(crate) fn warn(config: &Config) -> anyhow::Result<()> {
              without a certificate away"
         );
     }
-    for finding in findings(source, &config.limits)? {
+    warn_of(source, &config.limits)
+}
+
+/// The same for a policy alone.
+pub(crate) fn warn_of(source: &Source, limits: &Limits) -> anyhow::Result<()> {
+    for finding in findings(source, limits)? {
         eprintln!("warning: {finding}");
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The policy that a subcommand is about, and how the filter is to use it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use gatelet_core::{
@@ -8,6 +8,7 @@ use gatelet_core::{
         AdapterName, CertificateDigest, PeerPin, Profile, SourceAddress, TOKEN_CLUSTER, Written,
         WrittenMode, WrittenPolicy,
     },
+    csr,
     policy::Builtins,
 };
 use serde_json::{Map, Value};
@@ -37,13 +38,15 @@ impl Files {
 pub(crate) struct PolicyArguments {
     #[command(flatten)]
     pub(crate) files: Files,
-    /// Further settings of the filter, JSON or YAML: limits, log, denial, http
+    /// Further settings of the filter, JSON or YAML: limits, log, denial, http; of the approver: signers,
+    /// mode, limits, queue, log
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// What kind of requests come [default: kubelet]
-    #[arg(long, value_name = "kubelet|http", value_parser = profile)]
-    profile: Option<Profile>,
-    /// The rule that decides [default: data.kubelet.authz.decision, or data.http.authz.decision]
+    /// What kind of requests come: `csr` is the approver's [default: kubelet]
+    #[arg(long, value_name = "kubelet|http|csr", value_parser = profile)]
+    profile: Option<Kind>,
+    /// The rule that decides [default: data.kubelet.authz.decision, data.http.authz.decision or
+    /// data.csr.approval.decision]
     #[arg(long, value_name = "RULE")]
     entrypoint: Option<String>,
     /// The policy is one of kubelet-tls-proxy, unchanged; `data.kubelet.peers` says who may call
@@ -67,12 +70,53 @@ pub(crate) struct PolicyArguments {
     dry_run_until: Option<String>,
 }
 
+/// What decides: the filter, in one of its profiles, or the approver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Kubelet,
+    Http,
+    Csr,
+}
+
 impl PolicyArguments {
+    /// Whether it is the approver's.
+    pub(crate) fn is_for_the_approver(&self) -> bool {
+        self.profile == Some(Kind::Csr)
+    }
+
+    /// The approver's configuration.
+    pub(crate) fn written_for_the_approver(&self) -> anyhow::Result<csr::Written> {
+        let Self { adapter, full, node, source_address, dry_run_until, .. } = self;
+        let for_the_filter = [
+            ("--adapter", adapter.is_some()),
+            ("--full", *full),
+            ("--node", node.is_some()),
+            ("--source-address", *source_address),
+            ("--dry-run-until", dry_run_until.is_some()),
+        ];
+        if let Some((name, _)) = for_the_filter.iter().find(|(_, is_given)| *is_given) {
+            bail!("{name} has no meaning in profile `csr`\nhelp: leave it out");
+        }
+        let Folder { modules, data } = self.files.read()?;
+        let mut written: csr::Written = match &self.settings {
+            Some(file) => document::read(file)?,
+            None => csr::Written::default(),
+        };
+        self.comes_from_the_folder(&written.policy)?;
+        written.policy = WrittenPolicy {
+            modules: without_tests(modules),
+            data,
+            entrypoint: self.entrypoint.clone(),
+            ..WrittenPolicy::default()
+        };
+        Ok(written)
+    }
+
     /// The filter's configuration.
     pub(crate) fn written(&self) -> anyhow::Result<Written> {
         let Folder { modules, data } = self.files.read()?;
         let mut written = self.settings()?;
-        let modules = modules.into_iter().filter(|(name, _)| !name.ends_with("_test.rego"));
         if let Some(until) = &self.dry_run_until {
             written.mode = WrittenMode::DryRun;
             written.dry_run_until = Some(until.clone());
@@ -96,9 +140,13 @@ impl PolicyArguments {
         if self.node.is_some() {
             written.node.name.clone_from(&self.node);
         }
-        written.profile = self.profile.unwrap_or(written.profile);
+        match self.profile {
+            Some(Kind::Kubelet) => written.profile = Profile::Kubelet,
+            Some(Kind::Http) => written.profile = Profile::Http,
+            Some(Kind::Csr) | None => {}
+        }
         written.policy = WrittenPolicy {
-            modules: modules.collect(),
+            modules: without_tests(modules),
             data,
             entrypoint: self.entrypoint.clone(),
             adapter: self.adapter,
@@ -142,11 +190,23 @@ impl PolicyArguments {
             return Ok(Written::default());
         };
         let written: Written = document::read(file)?;
-        if written.policy != WrittenPolicy::default() {
-            bail!("{} has a `policy`; that comes from the folder", file.display());
-        }
+        self.comes_from_the_folder(&written.policy)?;
         Ok(written)
     }
+
+    /// Refuses settings that have a policy.
+    fn comes_from_the_folder(&self, policy: &WrittenPolicy) -> anyhow::Result<()> {
+        match &self.settings {
+            Some(file) if *policy != WrittenPolicy::default() => {
+                bail!("{} has a `policy`; that comes from the folder", file.display())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn without_tests(modules: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    modules.into_iter().filter(|(name, _)| !name.ends_with("_test.rego")).collect()
 }
 
 /// A dry run forwards what the policy denies: whom the data shuts out would get everything.
@@ -195,7 +255,7 @@ fn denied_certificates(data: &Map<String, Value>) -> anyhow::Result<Vec<Certific
     }
 }
 
-fn profile(name: &str) -> Result<Profile, String> {
+fn profile(name: &str) -> Result<Kind, String> {
     named(name)
 }
 

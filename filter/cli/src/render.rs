@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use gatelet_core::{Config, Gate, extension_config::extension_config};
+use gatelet_core::{
+    Config, Gate,
+    csr::{Controller, route_config::route_config},
+    extension_config::extension_config,
+};
 
 use crate::{findings, policy::PolicyArguments};
 
@@ -30,6 +34,9 @@ pub(crate) struct Arguments {
 /// Renders, or changes nothing.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let policy = &arguments.policy;
+    if policy.is_for_the_approver() {
+        return run_for_the_approver(arguments);
+    }
     let written = policy.written()?;
     let gate = Gate::new(Config::try_from(written.clone())?, policy.builtins())?;
     findings::warn(gate.config())?;
@@ -38,6 +45,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     replace(&arguments.output, &format!("{file:#}\n"))
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     println!("{}  {}", gate.digest(), arguments.output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The approver's file has the configuration alone: its module is named in Envoy's own.
+fn run_for_the_approver(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { policy, output, module } = arguments;
+    ensure!(module.is_none(), "--module has no meaning in profile `csr`\nhelp: leave it out");
+    let written = policy.written_for_the_approver()?;
+    let controller = Controller::new(written.clone().try_into()?)?;
+    let config = controller.config();
+    findings::warn_of(&config.policy, &config.limits)?;
+    let file = route_config(&written)?;
+    replace(output, &format!("{file:#}\n"))
+        .with_context(|| format!("cannot write {}", output.display()))?;
+    println!("{}  {}", controller.digest(), output.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -255,19 +255,7 @@ impl Config {
     /// # Errors
     /// When anything in it is not understood.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) if text.trim_start().starts_with('{') => text,
-            _ => return Err(ConfigError::Json(not_json(bytes))),
-        };
-        let json = |error: serde_json::Error| {
-            let place = Place::at_line(FILE, text, error.line(), error.column());
-            // serde appends the place in its own words.
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or(&message);
-            ConfigError::Json(Diagnostic::new(format!("the configuration: {message}")).at(place))
-        };
-        unique::check(text).map_err(json)?;
-        serde_json::from_str::<Written>(text).map_err(json)?.try_into()
+        read_json::<Written>(bytes)?.try_into()
     }
 
     /// Whether a policy may see the peer's address.
@@ -358,6 +346,23 @@ impl TryFrom<Written> for Config {
     }
 }
 
+/// Reads a configuration as it is written, with the place of whatever is wrong.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, ConfigError> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) if text.trim_start().starts_with('{') => text,
+        _ => return Err(ConfigError::Json(not_json(bytes))),
+    };
+    let json = |error: serde_json::Error| {
+        let place = Place::at_line(FILE, text, error.line(), error.column());
+        // serde appends the place in its own words.
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or(&message);
+        ConfigError::Json(Diagnostic::new(format!("the configuration: {message}")).at(place))
+    };
+    unique::check(text).map_err(json)?;
+    serde_json::from_str(text).map_err(json)
+}
+
 fn read_mode(mode: WrittenMode, until: Option<&str>) -> Result<Mode, ConfigError> {
     match (mode, until) {
         (WrittenMode::Enforce, None) => Ok(Mode::Enforce),
@@ -436,7 +441,7 @@ fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_plain)
 }
 
-fn field(message: impl Into<String>, help: impl Into<String>) -> ConfigError {
+pub(crate) fn field(message: impl Into<String>, help: impl Into<String>) -> ConfigError {
     ConfigError::Field(Diagnostic::new(message).help(help))
 }
 

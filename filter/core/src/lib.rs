@@ -16,6 +16,8 @@ extern crate gatelet_portable;
 
 pub mod config;
 pub mod corpus;
+#[cfg(feature = "csr")]
+pub mod csr;
 pub mod decision;
 pub mod diagnostic;
 pub mod extension_config;

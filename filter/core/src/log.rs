@@ -116,7 +116,10 @@ fn hide(value: &mut Value) -> bool {
     }
 }
 
-fn rfc3339<S: serde::Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn rfc3339<S: serde::Serializer>(
+    time: &DateTime<Utc>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     to.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Nanos, true))
 }
 

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use gatelet_core::{http, kubelet};
+use gatelet_core::{csr, http, kubelet};
 use schemars::{JsonSchema, generate::SchemaSettings};
 
 /// Compares with the file in the repository, or writes it if `UPDATE_SCHEMAS` is set.
@@ -20,7 +20,7 @@ fn is_checked_in<T: JsonSchema>(name: &str) {
     let found = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         found == text,
-        "{name} is not what the types say; run `UPDATE_SCHEMAS=1 cargo test -p gatelet-core --features schema`"
+        "{name} is not what the types say; run `UPDATE_SCHEMAS=1 cargo test -p gatelet-core --features csr,schema`"
     );
 }
 
@@ -32,4 +32,9 @@ fn the_schema_of_profile_kubelet_is_checked_in() {
 #[test]
 fn the_schema_of_profile_http_is_checked_in() {
     is_checked_in::<http::Input<'static>>("gatelet-http-v1.json");
+}
+
+#[test]
+fn the_schema_of_profile_csr_is_checked_in() {
+    is_checked_in::<csr::Input<'static>>("gatelet-csr-v1.json");
 }

@@ -1,4 +1,4 @@
-//! `make demo`, `make up` and `make down`: the gate at work.
+//! `make demo`, `make demo-approver`, `make up` and `make down`: the parts at work.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use gatelet_tests::{demo, interrupt::unless_interrupted, standing};
 
-/// Puts a stand-in kubelet behind the gate.
+/// Puts a stand-in kubelet behind the gate, or a stand-in API server before the approver.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -21,6 +21,12 @@ enum Command {
     Run {
         /// Where to leave the decision log
         #[arg(long, default_value = "decisions.log")]
+        log: PathBuf,
+    },
+    /// Ask an approver for certificates, show what it decided, and stop
+    Approver {
+        /// Where to leave the decision log
+        #[arg(long, default_value = "approvals.log")]
         log: PathBuf,
     },
     /// Leave it running
@@ -43,6 +49,9 @@ async fn main() -> ExitCode {
         Command::Run { log } => {
             unless_interrupted(demo::run(&log)).await.map(|table| show(&table, &log))
         }
+        Command::Approver { log } => unless_interrupted(demo::run_approver(&log))
+            .await
+            .map(|table| show_approvals(&table, &log)),
         Command::Up { folder } => standing::up(&folder).await.map(|invitation| {
             println!("{invitation}");
             ExitCode::SUCCESS
@@ -56,14 +65,29 @@ async fn main() -> ExitCode {
 }
 
 fn show(table: &demo::Table, log: &Path) -> ExitCode {
-    let demo::Table { rows, .. } = table;
-    let unexpected = rows.iter().filter(|row| !row.as_promised).count();
+    let verdict = count(table);
     let log = log.display();
-    println!("{table}\n\n{} rows, {unexpected} other than promised\n", rows.len());
     println!("The decision log, one JSON object a line, is {log}. A look at it:");
     println!("  grep -o '\"reason\":\"[a-z_]*\"' {log} | sort | uniq -c");
     println!("To try next:");
     println!("  make up     the same, left running for curl, and for a policy of your own");
     println!("  make down   stop it");
+    verdict
+}
+
+fn show_approvals(table: &demo::Table, log: &Path) -> ExitCode {
+    let verdict = count(table);
+    let log = log.display();
+    println!(
+        "The decision log, one JSON object a line, is {log}. Why each request became what it did:"
+    );
+    println!("  grep -o '\"rule\":\"[a-z-]*\",\"message\":\"[^\"]*\"' {log}");
+    verdict
+}
+
+fn count(table: &demo::Table) -> ExitCode {
+    let demo::Table { rows, .. } = table;
+    let unexpected = rows.iter().filter(|row| !row.as_promised).count();
+    println!("{table}\n\n{} rows, {unexpected} other than promised\n", rows.len());
     if table.is_as_promised() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -13,6 +13,8 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// Why there are no more.
     pub broken_off: Option<anyhow::Error>,
+    /// The most characters of a cell: an answer may be a whole page of metrics.
+    pub longest: usize,
 }
 
 impl Table {
@@ -32,9 +34,12 @@ impl fmt::Display for Table {
         let bold = |title: &str| Cell::new(title).add_attribute(Attribute::Bold);
         table.set_header(["who", "request", "answer", "rule or reason", "ms"].map(bold));
         for Row { who, request, answer, rule, time, as_promised } in &self.rows {
-            let color = match (as_promised, answer.get(..1)) {
+            let shorten = |text: &str| shorten(text, self.longest);
+            let color = match (as_promised, answer.as_bytes()) {
                 (false, _) => Color::Magenta,
-                (true, Some("4")) => Color::Red,
+                (true, [b'4', ..]) => Color::Red,
+                (true, _) if answer.starts_with("denied") => Color::Red,
+                (true, _) if answer.starts_with("left") => Color::Yellow,
                 (true, _) => Color::Green,
             };
             let answer = shorten(answer);
@@ -56,11 +61,10 @@ impl fmt::Display for Table {
     }
 }
 
-/// An answer may be a whole page of metrics; its beginning tells enough.
-fn shorten(text: &str) -> String {
-    const LONGEST: usize = 46;
-    if text.chars().count() <= LONGEST {
+/// The beginning tells enough.
+fn shorten(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
         return text.to_owned();
     }
-    text.chars().take(LONGEST - 1).chain(['…']).collect()
+    text.chars().take(longest.saturating_sub(1)).chain(['…']).collect()
 }

@@ -35,7 +35,8 @@ struct Listener {
 
 #[derive(Deserialize)]
 struct Address {
-    socket_address: SocketAddress,
+    /// `None` of a Unix socket.
+    socket_address: Option<SocketAddress>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +71,7 @@ impl Admin {
         self.request(Method::POST, path).await
     }
 
-    /// The address that each listener got.
+    /// The address that each listener got; those on Unix sockets aren't among them.
     ///
     /// # Errors
     /// As [`Admin::get`].
@@ -78,10 +79,10 @@ impl Admin {
         let page = self.get("/listeners?format=json").await?;
         let page: Listeners = serde_json::from_str(&page)?;
         let address = |listener: Listener| {
-            let SocketAddress { address, port_value } = listener.local_address.socket_address;
-            (listener.name, SocketAddr::new(address, port_value))
+            let SocketAddress { address, port_value } = listener.local_address.socket_address?;
+            Some((listener.name, SocketAddr::new(address, port_value)))
         };
-        Ok(page.listener_statuses.into_iter().map(address).collect())
+        Ok(page.listener_statuses.into_iter().filter_map(address).collect())
     }
 
     /// A counter or gauge by its full name; 0 when nothing was counted yet.

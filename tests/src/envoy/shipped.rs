@@ -21,12 +21,15 @@ impl Shipped {
         Ok(Self(serde_saphyr::from_str(&text).with_context(|| path.display().to_string())?))
     }
 
-    /// Lets the system pick every listener's port.
+    /// Lets the system pick every listener's port. One on a Unix socket has none.
     ///
     /// # Errors
-    /// When a listener has none.
+    /// When a listener has neither.
     pub fn listen_on_free_ports(&mut self) -> anyhow::Result<()> {
         for listener in self.resources("listeners")? {
+            if listener.pointer("/address/pipe").is_some() {
+                continue;
+            }
             replace(listener, "/address/socket_address/port_value", json!(0))?;
         }
         Ok(())

@@ -6,7 +6,8 @@ use gatelet_tests::client::{RawClient, RemoteCommand, get};
 use gatelet_tests::deadline::eventually;
 use gatelet_tests::envoy::is_about;
 use gatelet_tests::fixture::{ALL, Fixture, LOG, LOGS, Setup};
-use gatelet_tests::gate::{Module, Update};
+use gatelet_tests::gate::Update;
+use gatelet_tests::module::Module;
 use gatelet_tests::policy;
 use serde_json::Value;
 

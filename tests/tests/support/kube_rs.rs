@@ -1,44 +1,22 @@
 //! kube-rs against a kubelet, or the gate in front of one: a client that knows nothing of this project.
 
-use std::net::SocketAddr;
-
 use anyhow::Context as _;
 use futures_util::AsyncReadExt as _;
 use gatelet_tests::deadline::within;
-use gatelet_tests::tls::Identity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Client;
 use kube::api::{AttachParams, LogParams};
 use kube::core::kubelet_debug::KubeletDebugParams;
-use kube::{Client, Config};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+pub(crate) use self::kube_client::client;
+
+#[path = "kube_client.rs"]
+mod kube_client;
 
 const POD: KubeletDebugParams<'static> =
     KubeletDebugParams { name: "web-0", namespace: "default", pod_uid: None };
 const CONTAINER: &str = "app";
-
-/// A client of the server at `address`, which has to prove `server_name` to `ca` (PEM).
-pub(crate) fn client(
-    address: SocketAddr,
-    server_name: &str,
-    ca: &[u8],
-    identity: &Identity,
-) -> anyhow::Result<Client> {
-    // kube-rs takes certificates from files, and has read them when the client exists.
-    let files = tempfile::tempdir()?;
-    let (certificate, key) = (files.path().join("client.crt"), files.path().join("client.key"));
-    std::fs::write(&certificate, &identity.certificate)?;
-    std::fs::write(&key, &identity.key)?;
-
-    let mut config = Config::new(format!("https://{address}").parse()?);
-    config.tls_server_name = Some(server_name.to_owned());
-    let roots = CertificateDer::pem_slice_iter(ca).map(|root| Ok(root?.to_vec()));
-    config.root_cert = Some(roots.collect::<anyhow::Result<_>>()?);
-    config.auth_info.client_certificate = Some(certificate.display().to_string());
-    config.auth_info.client_key = Some(key.display().to_string());
-    Ok(Client::try_from(config)?)
-}
 
 /// The last lines of the log of `default/web-0/app`.
 pub(crate) async fn logs(client: &Client, tail_lines: i64) -> anyhow::Result<String> {

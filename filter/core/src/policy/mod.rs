@@ -140,6 +140,23 @@ impl Policy {
         }
     }
 
+    /// The entry point's value, for decisions that are no yes or no. Both of regorus' machines have to
+    /// have it.
+    ///
+    /// # Errors
+    /// An outcome that decides nothing: the evaluation failed, took too long, or has two values.
+    pub fn answer(&self, input: Value) -> Result<Value, Outcome> {
+        let value = self.run(input.clone())?;
+        let confirmed = self.interpreter.run(input)?;
+        if value == confirmed {
+            Ok(value)
+        } else {
+            Err(Outcome::Failed(
+                "regorus' interpreter does not confirm its register VM's decision".to_owned(),
+            ))
+        }
+    }
+
     /// Allows only if the interpreter does.
     fn confirm(&self, verdict: Verdict, input: Value) -> Outcome {
         match self.interpreter.run(input).map(|value| Outcome::read(&value)) {

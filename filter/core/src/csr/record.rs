@@ -1,0 +1,95 @@
+//! The decision log: one JSON object a decision, in the shape of the gate's.
+
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Input, Mode, Reason, Ruling, Verdict};
+use crate::{log::rfc3339, policy::RuleId};
+
+#[derive(Serialize)]
+pub(super) struct Record<'a> {
+    decision_id: &'a str,
+    #[serde(serialize_with = "rfc3339")]
+    timestamp: DateTime<Utc>,
+    path: &'a str,
+    input: Option<&'a Input<'a>>,
+    result: Verdict,
+    reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a RuleId>,
+    message: &'a str,
+    dry_run: bool,
+    policy_sha256: &'a str,
+    labels: &'a BTreeMap<String, String>,
+    metrics: Metrics,
+}
+
+/// How long it took to find the facts and to decide, in nanoseconds.
+#[derive(Serialize)]
+struct Metrics {
+    timer_server_handler_ns: u64,
+}
+
+/// The longest line. It travels to Envoy's access log in a header.
+const LONGEST: usize = 48 * 1024;
+
+/// What a decision was made of.
+pub(super) struct Decision<'a> {
+    pub(super) id: &'a str,
+    pub(super) path: &'a str,
+    pub(super) input: &'a Input<'a>,
+    pub(super) ruling: &'a Ruling,
+    pub(super) mode: Mode,
+    pub(super) policy_sha256: &'a str,
+    pub(super) labels: &'a BTreeMap<String, String>,
+    pub(super) time: Duration,
+}
+
+impl Decision<'_> {
+    /// The line, in ASCII, as headers want it; without its input if that is too long.
+    ///
+    /// # Errors
+    /// Never in practice: every part has a JSON form.
+    pub(super) fn line(&self, now: DateTime<Utc>) -> Result<String, serde_json::Error> {
+        let mut record = Record {
+            decision_id: self.id,
+            timestamp: now,
+            path: self.path,
+            input: Some(self.input),
+            result: self.ruling.verdict,
+            reason: self.ruling.reason,
+            rule: self.ruling.rule.as_ref(),
+            message: &self.ruling.message,
+            dry_run: self.mode == Mode::DryRun,
+            policy_sha256: self.policy_sha256,
+            labels: self.labels,
+            metrics: Metrics {
+                timer_server_handler_ns: u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX),
+            },
+        };
+        let line = ascii(&serde_json::to_string(&record)?);
+        if line.len() <= LONGEST {
+            return Ok(line);
+        }
+        record.input = None;
+        Ok(ascii(&serde_json::to_string(&record)?))
+    }
+}
+
+/// JSON in ASCII: what isn't stands as `\uXXXX`.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, ' '..='~') {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a `String` cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,209 @@
+//! What the controller asks, writes, and makes of bad answers.
+
+use chrono::TimeDelta;
+use gatelet_core::csr::{Count, Failure, Response};
+use serde_json::{Value, json};
+
+use crate::{
+    api::{Api, status},
+    corpus::Corpus,
+    rego::{readable, shipped},
+};
+
+fn one() -> Api {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    api.create("csr", &corpus.usual());
+    api
+}
+
+#[test]
+fn a_good_request_is_approved_recorded_and_told_of() {
+    let mut api = one();
+    api.run(&mut shipped(&json!({})), TimeDelta::seconds(1));
+    let (r#type, message) = api.condition("csr").unwrap();
+    assert_eq!(r#type, "Approved");
+    assert!(message.contains("the Node object, which the control plane can edit"), "{message}");
+    assert_eq!(api.objects["csr"]["metadata"]["unknown"], json!({"kept": true}));
+    assert_eq!(api.record("csr")["result"], "approve");
+    assert_eq!(api.events[0]["reason"], "PolicyApproved");
+    assert_eq!(api.events[0]["involvedObject"]["name"], "csr");
+    assert_eq!(api.count(Count::Approved), 1);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_but_its_log() {
+    let mut api = one();
+    let mut controller = readable(&json!({"mode": "dry_run"}));
+    api.run(&mut controller, TimeDelta::seconds(60));
+    assert_eq!(api.condition("csr"), None);
+    assert_eq!(api.records.len(), 1);
+    assert_eq!(
+        (&api.record("csr")["result"], &api.record("csr")["dry_run"]),
+        (&json!("approve"), &json!(true))
+    );
+    assert_eq!(api.count(Count::WouldApprove), 1);
+    let writes = |asked: &&String| !asked.starts_with("GET") && !asked.contains("review");
+    let writes: Vec<_> = api.asked.iter().filter(writes).collect();
+    assert!(writes.iter().all(|asked| *asked == "POST /decisions"), "{writes:?}");
+}
+
+#[test]
+fn what_is_not_on_record_is_not_carried_out() {
+    let mut api = one();
+    for _ in 0..3 {
+        api.fail("POST", "/decisions", status(503, &Value::Null));
+    }
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(2));
+    assert_eq!(api.condition("csr"), None);
+    api.run(&mut controller, TimeDelta::seconds(20));
+    assert!(api.condition("csr").is_some());
+}
+
+#[test]
+fn every_failure_is_tried_again() {
+    let truncated =
+        || Ok(Response { status: 200, body: b"{\"metadata\": {".to_vec(), ..Response::default() });
+    let failures = [
+        || Err(Failure::Unanswered),
+        || Err(Failure::TooLarge),
+        || status(500, &json!({"message": "etcd"})),
+        || status(429, &Value::Null),
+        truncated,
+    ];
+    for (method, part) in [
+        ("GET", "limit="),
+        ("GET", "certificatesigningrequests/csr"),
+        ("GET", "/nodes/"),
+        ("POST", "subjectaccessreviews"),
+        ("PUT", "/approval"),
+    ] {
+        for (index, failure) in failures.iter().enumerate() {
+            let is_write = method == "PUT";
+            let answer = failure();
+            // The body of a write's answer doesn't matter.
+            if is_write && matches!(&answer, Ok(Response { status: 200, .. })) {
+                continue;
+            }
+            let mut api = one();
+            api.fail(method, part, answer);
+            let mut controller = readable(&json!({}));
+            api.run(&mut controller, TimeDelta::milliseconds(200));
+            assert_eq!(api.condition("csr"), None, "{part} {index}");
+            api.run(&mut controller, TimeDelta::seconds(5));
+            assert!(api.condition("csr").is_some(), "{part} {index}: {:?}", api.warnings);
+            assert_eq!(api.count(Count::Approved), 1, "{part} {index}");
+        }
+    }
+}
+
+#[test]
+fn retry_after_is_honoured_by_all_calls() {
+    let mut api = one();
+    let rest = Response { status: 429, retry_after: Some(30), ..Response::default() };
+    api.fail("GET", "limit=", Ok(rest));
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(29));
+    assert_eq!(api.asked.len(), 1);
+    api.run(&mut controller, TimeDelta::seconds(5));
+    assert!(api.condition("csr").is_some());
+}
+
+#[test]
+fn another_writer_comes_first_and_the_approver_looks_again() {
+    let mut api = one();
+    api.fail("PUT", "/approval", status(409, &Value::Null));
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(2));
+    assert_eq!((api.count(Count::Conflict), api.count(Count::Approved)), (1, 1));
+    assert_eq!(api.records.len(), 1, "the same decision is on record once");
+}
+
+#[test]
+fn two_approvers_decide_once() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    for number in 0..40 {
+        api.create(&format!("csr-{number}"), &corpus.usual());
+    }
+    let (mut one, mut other) = (readable(&json!({})), readable(&json!({})));
+    // Each has read what the other is about to write.
+    for _ in 0..50 {
+        api.now += TimeDelta::milliseconds(200);
+        let (first, second) = (one.tick(api.now), other.tick(api.now));
+        api.serve(&mut one, first);
+        api.serve(&mut other, second);
+    }
+    for object in api.objects.values() {
+        assert_eq!(object["status"]["conditions"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(api.count(Count::Approved), 40);
+    assert_eq!(api.events.len(), 40);
+}
+
+#[test]
+fn an_absent_live_certificate_equals_nothing() {
+    // The Node object doesn't have the addresses, and nobody serves them.
+    let mut api = one();
+    api.nodes.insert(
+        "worker-1".to_owned(),
+        json!({"metadata": {"name": "worker-1"}, "status": {"addresses": []}}),
+    );
+    api.run(&mut shipped(&json!({})), TimeDelta::seconds(2));
+    assert_eq!(api.condition("csr"), None);
+    assert_eq!(api.record("csr")["input"]["serving"], Value::Null);
+    assert_eq!(api.record("csr")["rule"], "names");
+}
+
+#[test]
+fn what_a_node_serves_is_read_or_absent() {
+    let pem = include_str!("../../../../certs/tests/kubeadm/pki/ca.crt");
+    let encode =
+        |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
+    for (served, common_name) in [
+        (encode(pem), json!("kubernetes")),
+        (encode(&pem.replace("CERTIFICATE", "CERTIFICATE REQUEST")), Value::Null),
+        (encode(&pem[..pem.len() / 2]), Value::Null),
+        ("%".to_owned(), Value::Null),
+        (String::new(), Value::Null),
+    ] {
+        let mut api = one();
+        api.certificates.insert("10.0.0.11:10250".to_owned(), served.clone());
+        api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+        let serving = &api.record("csr")["input"]["serving"];
+        assert_eq!(serving["subject"]["common_name"], common_name, "{served}");
+        assert_eq!(serving.is_null(), common_name.is_null(), "{served}");
+    }
+}
+
+#[test]
+fn nodes_on_the_approver_s_own_machine_are_not_dialed() {
+    let corpus = Corpus::read();
+    for address in ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "fe80::1"]
+    {
+        let mut api = corpus.api();
+        let addresses = json!([{"type": "InternalIP", "address": address}]);
+        let node = json!({"metadata": {"name": "worker-1"}, "status": {"addresses": addresses}});
+        api.nodes.insert("worker-1".to_owned(), node);
+        api.create("csr", &corpus.usual());
+        api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+        assert!(!api.asked.iter().any(|asked| asked.contains("healthz")), "{address}");
+    }
+    let mut api = one();
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+    assert!(api.asked.iter().any(|asked| asked.contains("healthz")));
+}
+
+#[test]
+fn a_request_of_another_signer_is_nobody_s() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let mut spec = corpus.usual();
+    spec["signerName"] = json!("kubernetes.io/kube-apiserver-client-kubelet");
+    api.create("client", &spec);
+    api.create("serving", &corpus.usual());
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(5));
+    assert!(api.condition("serving").is_some());
+    assert!(!api.asked.iter().any(|asked| asked.contains("/client")));
+}

@@ -1,0 +1,140 @@
+//! Lists, watches, and whose turn it is.
+
+use chrono::TimeDelta;
+use gatelet_core::csr::{Count, Failure, Response};
+use serde_json::{Value, json};
+
+use crate::{
+    api::status,
+    corpus::Corpus,
+    rego::{readable, shipped},
+};
+
+#[test]
+fn requests_on_many_pages_are_all_decided() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    // Malformed ones need no facts, and none of the time of this test.
+    let mut spec = corpus.usual();
+    spec["request"] = json!("");
+    for number in 0..1_000 {
+        api.create(&format!("csr-{number}"), &spec);
+    }
+    api.run(&mut readable(&json!({"queue": {"page": 50}})), TimeDelta::seconds(2));
+    assert_eq!(api.count(Count::Denied), 1_000);
+    let lists = api.asked.iter().filter(|asked| asked.contains("limit=50")).count();
+    assert_eq!(lists, 20);
+}
+
+#[test]
+fn a_page_that_is_too_large_is_asked_for_in_smaller_ones() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    api.create("csr", &corpus.usual());
+    for _ in 0..3 {
+        api.fail("GET", "limit=", Err(Failure::TooLarge));
+    }
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(10));
+    let pages: Vec<_> = api.asked.iter().filter_map(|asked| asked.split("limit=").nth(1)).collect();
+    assert_eq!(pages, ["500", "250", "125", "62"]);
+    assert!(api.condition("csr").is_some());
+}
+
+#[test]
+fn an_expired_list_or_watch_begins_again() {
+    let corpus = Corpus::read();
+    let gone = json!({"type": "ERROR", "object": {"kind": "Status", "code": 410}});
+    let expired = [status(410, &Value::Null), status(200, &gone)];
+    for answer in expired {
+        let mut api = corpus.api();
+        api.fail("GET", "watch=1", answer);
+        let mut controller = readable(&json!({}));
+        api.run(&mut controller, TimeDelta::milliseconds(200));
+        api.create("csr", &corpus.usual());
+        api.run(&mut controller, TimeDelta::seconds(2));
+        assert!(api.condition("csr").is_some());
+    }
+    let mut api = corpus.api();
+    api.create("csr", &corpus.usual());
+    api.create("csr-2", &corpus.usual());
+    let first = json!({
+        "metadata": {"resourceVersion": "1", "continue": "1"}, "items": [api.objects["csr"]],
+    });
+    api.fail("GET", "limit=", status(200, &first));
+    api.fail("GET", "continue=", status(410, &Value::Null));
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(3));
+    assert!(api.condition("csr").is_some() && api.condition("csr-2").is_some());
+}
+
+#[test]
+fn a_watched_request_is_decided_and_the_watch_goes_on_behind_it() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(1));
+    api.create("csr", &corpus.usual());
+    let seen = json!({"type": "ADDED", "object": api.objects["csr"]});
+    let mark = json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "77"}}});
+    let body = format!("{seen}\n{mark}\n").into_bytes();
+    api.fail("GET", "watch=1", Ok(Response { status: 200, body, ..Response::default() }));
+    api.run(&mut controller, TimeDelta::seconds(2));
+    assert!(api.condition("csr").is_some());
+    assert!(api.asked.iter().any(|asked| asked.ends_with("resourceVersion=77")), "{:?}", api.asked);
+}
+
+#[test]
+fn a_flood_of_one_node_does_not_delay_the_others() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    for number in 0..300 {
+        api.create(&format!("a-{number:03}"), &corpus.usual());
+    }
+    let mut other = corpus.usual();
+    other["username"] = json!("system:node:worker-2");
+    api.create("z", &other);
+    let mut controller = readable(&json!({"queue": {"concurrency": 1}}));
+    api.run(&mut controller, TimeDelta::milliseconds(400));
+    let reads = api.asked.iter().filter(|asked| asked.starts_with("GET") && !asked.contains('?'));
+    let objects: Vec<_> =
+        reads.filter_map(|asked| asked.split("certificatesigningrequests/").nth(1)).collect();
+    let place = objects.iter().position(|name| *name == "z").unwrap();
+    assert!(place <= 2, "{place}");
+}
+
+#[test]
+fn a_request_that_was_left_is_reconsidered_without_noise() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let node = api.nodes.remove("worker-1").unwrap();
+    api.create("csr", &corpus.usual());
+    let mut controller = shipped(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(60));
+    assert_eq!((api.records.len(), api.count(Count::Left), api.events.len()), (1, 1, 1));
+    api.nodes.insert("worker-1".to_owned(), node);
+    api.run(&mut controller, TimeDelta::seconds(60));
+    assert_eq!(api.condition("csr").unwrap().0, "Approved");
+}
+
+#[test]
+fn a_node_that_asks_too_often_is_left() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    for number in 0..15 {
+        api.create(&format!("csr-{number:02}"), &corpus.usual());
+    }
+    let data = json!({"csr": {"limits": {"pending": 100}}});
+    api.run(&mut shipped(&data), TimeDelta::seconds(5));
+    assert_eq!((api.count(Count::Approved), api.count(Count::Left)), (10, 5));
+}
+
+#[test]
+fn requests_beyond_the_room_wait() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    for number in 0..5 {
+        api.create(&format!("csr-{number}"), &corpus.usual());
+    }
+    let mut controller = readable(&json!({"queue": {"tracked": 3}}));
+    api.run(&mut controller, TimeDelta::seconds(5));
+    assert_eq!((api.count(Count::Approved), api.count(Count::Overflow)), (3, 2));
+}
