@@ -26,7 +26,7 @@ FEATURES_gatelet-full := --features full-builtins
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test test-node
+.PHONY: help tools wasm demo up down lint test bench soak test-node
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -57,6 +57,12 @@ lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licence
 test: tools wasm ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
+
+bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers: tests/bench/results.md, ten minutes
+	cargo run --locked --release --package gatelet-bench --bin bench -- run --to tests/bench
+
+soak: tools $(TARGET)/gatelet.wasm ## thousands of open sessions, slow clients and policy updates at once
+	ulimit -n $$(ulimit -Hn) && cargo run --locked --release --package gatelet-bench --bin bench -- soak
 
 test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
 	@rustup --quiet target add wasm32-unknown-unknown
