@@ -80,7 +80,7 @@ $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm: FORCE
 BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
 $(MODULES): $(TARGET)/%.wasm: $(TARGET)/%/wasm32-wasip1/wasm/gatelet.wasm filter/wasm/exports.json | tools
 	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/wasm/exports.json $< -o $<.reduced >/dev/null
-	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
+	wasm-opt $(BINARYEN_FEATURES) -O3 $<.reduced -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }
 
 $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)

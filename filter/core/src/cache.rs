@@ -7,12 +7,9 @@
 //! There are two generations. New entries go into the younger; when it is full it becomes the older,
 //! and what was the older is dropped. An entry that is used moves on to the younger one.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
-    rc::Rc,
-};
+use std::{cell::RefCell, collections::HashMap, hash::BuildHasher, rc::Rc};
+
+use foldhash::quality::RandomState;
 
 use crate::{log::Document, policy::Outcome, question::Question};
 

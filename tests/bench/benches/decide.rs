@@ -72,7 +72,8 @@ fn rules(bencher: Bencher<'_, '_>, count: usize) {
 #[divan::bench(args = [20, 200, 2000])]
 fn list(bencher: Bencher<'_, '_>, count: usize) {
     let names: Vec<_> = (1..count).map(|n| format!("n{n}")).chain(["default".to_owned()]).collect();
-    let rule = "\nallow contains \"logs\" if {\n\tsome name in data.names\n\tname == input.namespace\n}\n";
+    let rule =
+        "\nallow contains \"logs\" if {\n\tsome name in data.names\n\tname == input.namespace\n}\n";
     first_time(bencher, written(&format!("{DECISION}{rule}"), json!({"names": names})), LOGS);
 }
 

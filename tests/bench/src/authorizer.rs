@@ -16,12 +16,12 @@ use regorus::{Engine, Rc, Value};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tonic::body::Body;
-use tonic::codegen::{Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
+use tower_service::Service;
 
 /// Serves on a port that the system picks, and prints its address.
 ///

@@ -18,15 +18,6 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::Logs, Self::Exec, Self::Denied, Self::Malformed];
 
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Logs => "containerLogs",
-            Self::Exec => "exec",
-            Self::Denied => "denied",
-            Self::Malformed => "malformed",
-        }
-    }
-
     /// The request about a pod, as the API server sends it; each pod has a decision of its own.
     pub(crate) fn request(self, pod: usize) -> String {
         let (method, path) = match self {
