@@ -41,7 +41,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo demo-approver up down lint test test-node differential fuzz
+.PHONY: help tools wasm demo demo-approver up down lint test test-node differential fuzz bench soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -78,6 +78,12 @@ test: tools wasm $(FAULTY) ## every test that needs no root: unit, corpus, Rego,
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
 
+bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers: tests/bench/results.md, ten minutes
+	cargo run --locked --release --package gatelet-bench --bin bench -- run --to tests/bench
+
+soak: tools $(TARGET)/gatelet.wasm ## thousands of open sessions, slow clients and policy updates at once
+	ulimit -n $$(ulimit -Hn) && cargo run --locked --release --package gatelet-bench --bin bench -- soak
+
 test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
 	@rustup --quiet target add wasm32-unknown-unknown
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/tests/tools/on-node $(RUNNER)' \
@@ -112,7 +118,7 @@ $(TARGET)/%/module.wasm: FORCE
 BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
 $(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/module.wasm filter/wasm/exports.json filter/approver/exports.json | tools
 	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/$(CRATE_$*)/exports.json $< -o $<.reduced >/dev/null
-	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
+	wasm-opt $(BINARYEN_FEATURES) -O3 $<.reduced -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }
 
 $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)

@@ -1,19 +1,20 @@
 //! The gate: reads a request, asks the policy, and answers. Nothing else decides.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
 use crate::{
+    cache::{Cache, Decided},
     config::{Config, Mode, PeerPin, PolicyConfig, Profile},
     decision::{Decision, Denial, Permit, Reason},
     headers::Headers,
     http,
     kubelet::{self, Endpoint, Refusal},
-    log::{self, Metrics, Record},
+    log::{self, Document, Metrics, Record},
     peer::{InvalidPeer, Peer, PeerInput},
     policy::{Adapter, Builtins, Outcome, Policy, PolicyError, RuleId, Verdict, value},
+    question::{Question, Request},
 };
 
 /// A configuration with its policy compiled.
@@ -21,6 +22,8 @@ use crate::{
 pub struct Gate {
     config: Config,
     decider: Decider,
+    /// `None` if equal inputs may have different outcomes.
+    cache: Option<Cache>,
     path: String,
 }
 
@@ -71,7 +74,9 @@ struct Ruling {
     rule: Option<RuleId>,
     message: Option<String>,
     endpoint: &'static str,
-    input: Option<serde_json::Value>,
+    /// What the policy was asked; `None` if it wasn't.
+    decided: Option<Rc<Decided>>,
+    is_remembered: bool,
     evaluation: Duration,
     failed: bool,
 }
@@ -104,7 +109,11 @@ impl Gate {
             }
         };
         let path = path.strip_prefix("data.").unwrap_or(path).replace('.', "/");
-        Ok(Self { config, decider, path })
+        let is_pure = match &decider {
+            Decider::Kubelet(policy) | Decider::Http(policy) => policy.is_pure(),
+            Decider::KubeletTlsProxy(adapter) => adapter.is_pure(),
+        };
+        Ok(Self { config, decider, cache: is_pure.then(Cache::default), path })
     }
 
     /// The configuration.
@@ -128,25 +137,8 @@ impl Gate {
     pub fn decide(&self, call: &Call<'_>, now: impl Fn() -> DateTime<Utc>) -> Answer {
         let begin = now();
         let ruling = self.settle(call, self.rule(call, &now), begin);
-        let Ruling { reason, rule, message, endpoint, input, evaluation, failed } = ruling;
-        let mut input = input.unwrap_or_else(|| unread(call));
-        let masked = log::mask(&mut input, &self.config.log.mask);
-        let record = Record {
-            decision_id: call.decision_id,
-            timestamp: begin,
-            path: &self.path,
-            input,
-            result: reason == Reason::Allowed,
-            reason,
-            rule: rule.as_ref(),
-            message: message.as_deref(),
-            kubectl_session: kubectl_session(call.headers),
-            policy_sha256: self.digest(),
-            labels: &self.config.log.labels,
-            metrics: Metrics::new(evaluation, elapsed(begin, now())),
-            masked,
-        };
-        let record = log::line(&record);
+        let record = self.record(call, &ruling, begin, &now);
+        let Ruling { reason, rule, endpoint, evaluation, failed, .. } = ruling;
         let decision = match (reason, &record) {
             (Reason::Allowed | Reason::WouldDeny, Ok(_)) => {
                 let credentials = call.headers.credentials();
@@ -170,25 +162,88 @@ impl Gate {
             Ok(peer) => peer,
             Err(error) => return Ruling::malformed("none", error),
         };
-        let bearer_token = call.headers.has_bearer_token();
-        let node = &self.config.node;
-        if let Decider::Http(policy) = &self.decider {
-            return match http::Request::parse(call.headers, &self.config.http.headers) {
-                Ok(request) => {
-                    let input = http::Input::new(&request, peer, bearer_token, node);
-                    timed("http", &input, now, || evaluate(policy, &input))
-                }
-                Err(error) => Ruling::malformed("http", &error),
-            };
-        }
-        let request = match kubelet::Request::parse(call.headers, call.end_of_stream) {
-            Ok(request) => request,
-            Err(refusal) => return Ruling::refused(&refusal),
+        let request = if let Decider::Http(_) = &self.decider {
+            match http::Request::parse(call.headers, &self.config.http.headers) {
+                Ok(request) => Request::Http(request),
+                Err(error) => return Ruling::malformed("http", &error),
+            }
+        } else {
+            match kubelet::Request::parse(call.headers, call.end_of_stream) {
+                Ok(request) => Request::Kubelet(request),
+                Err(refusal) => return Ruling::refused(&refusal),
+            }
         };
-        let input = kubelet::Input::new(&request, peer, bearer_token, node);
-        timed(request.endpoint.name(), &input, now, || match &self.decider {
-            Decider::Kubelet(policy) | Decider::Http(policy) => evaluate(policy, &input),
-            Decider::KubeletTlsProxy(adapter) => adapter.evaluate(&readings(&request)),
+        let bearer_token = call.headers.has_bearer_token();
+        let question = Question { request, peer: peer.clone(), bearer_token };
+        if let Some(decided) = self.cache.as_ref().and_then(|cache| cache.get(&question)) {
+            return Ruling { is_remembered: true, ..Ruling::decided(decided, Duration::ZERO) };
+        }
+        let (decided, evaluation) = match self.ask(question, now) {
+            Ok(answer) => answer,
+            Err(ruling) => return *ruling,
+        };
+        if let Some(cache) = &self.cache {
+            cache.insert(&decided);
+        }
+        Ruling::decided(decided, evaluation)
+    }
+
+    /// Asks the policy, and keeps the input document for the log.
+    fn ask(
+        &self,
+        question: Question,
+        now: &impl Fn() -> DateTime<Utc>,
+    ) -> Result<(Rc<Decided>, Duration), Box<Ruling>> {
+        let endpoint = question.request.endpoint();
+        let input = question.input(&self.config.node);
+        let begin = now();
+        let value = value::to_value(&input).map_err(|e| Ruling::failed(endpoint, &e))?;
+        let pointers = &self.config.log.mask;
+        let hides = pointers.iter().any(|pointer| value::has(&value, pointer));
+        let outcome = match (&self.decider, &question.request) {
+            (Decider::Kubelet(policy) | Decider::Http(policy), _) => policy.evaluate(value),
+            (Decider::KubeletTlsProxy(adapter), Request::Kubelet(request)) => {
+                adapter.evaluate(&readings(request))
+            }
+            (Decider::KubeletTlsProxy(adapter), Request::Http(_)) => adapter.evaluate(&[]),
+        };
+        let evaluation = elapsed(begin, now());
+        let document =
+            if hides { Document::masked(&input, pointers) } else { Document::unmasked(&input) };
+        let document = document.map_err(|e| Ruling::failed(endpoint, &e))?;
+        Ok((Rc::new(Decided { question, outcome, document }), evaluation))
+    }
+
+    /// The line of the decision log.
+    fn record(
+        &self,
+        call: &Call<'_>,
+        ruling: &Ruling,
+        begin: DateTime<Utc>,
+        now: &impl Fn() -> DateTime<Utc>,
+    ) -> Result<String, serde_json::Error> {
+        let unread;
+        let document = match &ruling.decided {
+            Some(decided) => &decided.document,
+            None => {
+                unread = Document::masked(&self::unread(call), &self.config.log.mask)?;
+                &unread
+            }
+        };
+        log::line(&Record {
+            decision_id: call.decision_id,
+            timestamp: begin,
+            path: &self.path,
+            input: document.text(),
+            result: ruling.reason == Reason::Allowed,
+            reason: ruling.reason,
+            rule: ruling.rule.as_ref(),
+            message: ruling.message.as_deref(),
+            kubectl_session: kubectl_session(call.headers),
+            policy_sha256: self.digest(),
+            labels: &self.config.log.labels,
+            metrics: Metrics::new(ruling.is_remembered, ruling.evaluation, elapsed(begin, now())),
+            masked: document.pointers(),
         })
     }
 
@@ -305,43 +360,36 @@ impl Ruling {
             rule: None,
             message: Some(error.to_string()),
             endpoint,
-            input: None,
+            decided: None,
+            is_remembered: false,
             evaluation: Duration::ZERO,
             failed: false,
         }
     }
-}
 
-fn evaluate(policy: &Policy, input: &impl Serialize) -> Outcome {
-    match value::to_value(input) {
-        Ok(document) => policy.evaluate(document),
-        Err(error) => Outcome::Failed(error.to_string()),
+    /// A document that can't be written, though every one has a JSON form today.
+    fn failed(endpoint: &'static str, error: &dyn std::error::Error) -> Box<Self> {
+        Box::new(Self { failed: true, ..Self::unasked(Reason::Undefined, endpoint, error) })
     }
-}
 
-/// Asks the policy, and keeps the input document for the log.
-fn timed(
-    endpoint: &'static str,
-    input: &impl Serialize,
-    now: &impl Fn() -> DateTime<Utc>,
-    ask: impl FnOnce() -> Outcome,
-) -> Ruling {
-    let begin = now();
-    let outcome = ask();
-    let evaluation = elapsed(begin, now());
-    let failed = matches!(outcome, Outcome::Failed(_));
-    let (reason, verdict) = match outcome {
-        Outcome::Allowed(verdict) => (Reason::Allowed, verdict),
-        Outcome::Denied(verdict) => (Reason::Denied, verdict),
-        Outcome::Undefined => (Reason::Undefined, Verdict::default()),
-        Outcome::NotBoolean => (Reason::NotBoolean, Verdict::default()),
-        Outcome::UnknownKey => (Reason::UnknownKey, Verdict::default()),
-        Outcome::Budget => (Reason::Budget, Verdict::default()),
-        Outcome::Failed(error) => (Reason::Undefined, Verdict { rule: None, reason: Some(error) }),
-    };
-    let Verdict { rule, reason: message } = verdict;
-    let input = serde_json::to_value(input).ok();
-    Ruling { reason, rule, message, endpoint, input, evaluation, failed }
+    fn decided(decided: Rc<Decided>, evaluation: Duration) -> Self {
+        let failed = matches!(decided.outcome, Outcome::Failed(_));
+        let (reason, verdict) = match &decided.outcome {
+            Outcome::Allowed(verdict) => (Reason::Allowed, verdict.clone()),
+            Outcome::Denied(verdict) => (Reason::Denied, verdict.clone()),
+            Outcome::Undefined => (Reason::Undefined, Verdict::default()),
+            Outcome::NotBoolean => (Reason::NotBoolean, Verdict::default()),
+            Outcome::UnknownKey => (Reason::UnknownKey, Verdict::default()),
+            Outcome::Budget => (Reason::Budget, Verdict::default()),
+            Outcome::Failed(error) => {
+                (Reason::Undefined, Verdict { rule: None, reason: Some(error.clone()) })
+            }
+        };
+        let Verdict { rule, reason: message } = verdict;
+        let endpoint = decided.question.request.endpoint();
+        let decided = Some(decided);
+        Self { reason, rule, message, endpoint, decided, is_remembered: false, evaluation, failed }
+    }
 }
 
 /// The requests that an unchanged policy of kubelet-tls-proxy is asked about, as (method, path).

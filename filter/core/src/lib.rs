@@ -14,6 +14,7 @@
 #[macro_use]
 extern crate gatelet_portable;
 
+mod cache;
 pub mod config;
 pub mod corpus;
 #[cfg(feature = "csr")]
@@ -29,6 +30,7 @@ pub mod log;
 pub mod peer;
 mod percent;
 pub mod policy;
+mod question;
 
 pub use config::Config;
 pub use decision::{Decision, Denial, Permit, Reason};

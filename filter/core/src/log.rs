@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::{Serializer, Value, ser::Formatter};
+use serde_json::{Serializer, Value, ser::Formatter, value::RawValue};
 
 use crate::{decision::Reason, policy::RuleId};
 
@@ -20,7 +20,7 @@ pub(crate) struct Record<'a> {
     pub(crate) timestamp: DateTime<Utc>,
     /// The entry point, as OPA writes it: `kubelet/authz/decision`.
     pub(crate) path: &'a str,
-    pub(crate) input: Value,
+    pub(crate) input: &'a RawValue,
     /// What the policy says; in a dry run the request went on all the same.
     pub(crate) result: bool,
     pub(crate) reason: Reason,
@@ -36,24 +36,72 @@ pub(crate) struct Record<'a> {
     pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) metrics: Metrics,
     /// JSON pointers of what was masked.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) masked: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) masked: &'a [String],
 }
 
-/// How long a decision took, in nanoseconds.
+/// How long a decision took, in nanoseconds, and whether it was remembered. The names are OPA's.
 #[derive(Debug, Serialize)]
 pub(crate) struct Metrics {
+    #[serde(skip_serializing_if = "is_zero")]
+    counter_server_query_cache_hit: u64,
     timer_rego_query_eval_ns: u64,
     timer_server_handler_ns: u64,
 }
 
+/// An input document as the log has it: JSON text, masked.
+#[derive(Debug)]
+pub(crate) struct Document {
+    text: Box<RawValue>,
+    masked: Vec<String>,
+}
+
 impl Metrics {
-    pub(crate) fn new(evaluation: Duration, whole: Duration) -> Self {
+    pub(crate) fn new(is_remembered: bool, evaluation: Duration, whole: Duration) -> Self {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
+            counter_server_query_cache_hit: u64::from(is_remembered),
             timer_rego_query_eval_ns: nanoseconds(evaluation),
             timer_server_handler_ns: nanoseconds(whole),
         }
+    }
+}
+
+impl Document {
+    /// Writes a document, and hides what the pointers name.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub(crate) fn masked(
+        input: &impl Serialize,
+        pointers: &[String],
+    ) -> Result<Self, serde_json::Error> {
+        let mut value = serde_json::to_value(input)?;
+        let masked = mask(&mut value, pointers);
+        Ok(Self { text: RawValue::from_string(line(&value)?)?, masked })
+    }
+
+    /// Writes a document in which there is nothing to hide.
+    ///
+    /// # Errors
+    /// When it has no JSON form.
+    pub(crate) fn unmasked(input: &impl Serialize) -> Result<Self, serde_json::Error> {
+        Ok(Self { text: RawValue::from_string(line(input)?)?, masked: Vec::new() })
+    }
+
+    /// Its text.
+    pub(crate) fn text(&self) -> &RawValue {
+        &self.text
+    }
+
+    /// The pointers that named something.
+    pub(crate) fn pointers(&self) -> &[String] {
+        &self.masked
+    }
+
+    /// The bytes of its text.
+    pub(crate) fn len(&self) -> usize {
+        self.text.get().len()
     }
 }
 
@@ -93,11 +141,11 @@ impl Formatter for Ascii {
 /// Hides what the pointers name, and returns those that named something.
 ///
 /// Below a masked object or array every value is hidden; keys and lengths stay to be seen.
-pub(crate) fn mask<'a>(input: &mut Value, pointers: &'a [String]) -> Vec<&'a str> {
+fn mask(input: &mut Value, pointers: &[String]) -> Vec<String> {
     let mut masked = Vec::new();
     for pointer in pointers {
         if input.pointer_mut(pointer).is_some_and(hide) {
-            masked.push(pointer.as_str());
+            masked.push(pointer.clone());
         }
     }
     masked
@@ -114,6 +162,11 @@ fn hide(value: &mut Value) -> bool {
             true
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 pub(crate) fn rfc3339<S: serde::Serializer>(

@@ -25,7 +25,7 @@ pub struct PeerProperties<'a> {
 }
 
 /// A caller: with a verified certificate, or nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// The certificate's facts; `None` is a caller without one.
     pub certificate: Option<Certificate>,
@@ -34,7 +34,7 @@ pub struct Peer {
 }
 
 /// The facts of a client certificate that Envoy verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Certificate {
     /// Its subject.
     pub subject: Subject,

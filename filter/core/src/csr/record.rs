@@ -1,12 +1,15 @@
 //! The decision log: one JSON object a decision, in the shape of the gate's.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Input, Mode, Reason, Ruling, Verdict};
-use crate::{log::rfc3339, policy::RuleId};
+use crate::{
+    log::{self, rfc3339},
+    policy::RuleId,
+};
 
 #[derive(Serialize)]
 pub(super) struct Record<'a> {
@@ -69,27 +72,11 @@ impl Decision<'_> {
                 timer_server_handler_ns: u64::try_from(self.time.as_nanos()).unwrap_or(u64::MAX),
             },
         };
-        let line = ascii(&serde_json::to_string(&record)?);
+        let line = log::line(&record)?;
         if line.len() <= LONGEST {
             return Ok(line);
         }
         record.input = None;
-        Ok(ascii(&serde_json::to_string(&record)?))
+        log::line(&record)
     }
-}
-
-/// JSON in ASCII: what isn't stands as `\uXXXX`.
-fn ascii(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        if matches!(character, ' '..='~') {
-            text.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                // Writing to a `String` cannot fail.
-                let _ = write!(text, "\\u{unit:04x}");
-            }
-        }
-    }
-    text
 }

@@ -19,7 +19,7 @@ use crate::{
 pub const SCHEMA: &str = "gatelet/http/v1";
 
 /// A request with one reading.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     method: String,
     authority: String,

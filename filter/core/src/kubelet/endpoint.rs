@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A call to the kubelet, with its parameters as the kubelet will read them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "endpoint", rename_all = "camelCase")]
 pub enum Endpoint {
@@ -108,7 +108,7 @@ pub enum Endpoint {
 }
 
 /// A container of a pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerRef {
     /// The pod's namespace.
@@ -120,7 +120,7 @@ pub struct ContainerRef {
 }
 
 /// A pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PodRef {
     /// The pod's namespace.
@@ -130,7 +130,7 @@ pub struct PodRef {
 }
 
 /// A command with its streams.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exec {
     /// The program and its arguments.
@@ -149,7 +149,7 @@ pub struct Exec {
 }
 
 /// The streams of a container's own process; as in [`Exec`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attach {
     /// Whether the caller writes to it.
@@ -163,7 +163,7 @@ pub struct Attach {
 }
 
 /// A command of `/run`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// The program and its arguments: `cmd` split at each single space, as the kubelet does it.
@@ -171,7 +171,7 @@ pub struct Run {
 }
 
 /// The ports of a port-forward.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PortForward {
     /// The ports, where the request names them: only WebSocket clients before the tunnel do.
@@ -181,7 +181,7 @@ pub struct PortForward {
 }
 
 /// `v1.PodLogOptions`. Absent numbers and times are `null`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Logs {
     /// Whether the answer goes on as the log grows.
@@ -203,7 +203,7 @@ pub struct Logs {
 }
 
 /// A checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Checkpoint {
     /// How long it may take, in seconds.
@@ -211,7 +211,7 @@ pub struct Checkpoint {
 }
 
 /// A part of the node's logs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeLogs {
     /// The file or folder below `/var/log`; empty for all of it.
@@ -232,7 +232,7 @@ pub struct NodeLogs {
 }
 
 /// A page of metrics.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metrics {
     /// Whose metrics.
@@ -240,7 +240,7 @@ pub struct Metrics {
 }
 
 /// Whose metrics a page has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MetricsSource {
@@ -257,7 +257,7 @@ pub enum MetricsSource {
 }
 
 /// The summary of `/stats/summary`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stats {
     /// Whether it is cut down to CPU and memory.
@@ -265,7 +265,7 @@ pub struct Stats {
 }
 
 /// A health check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Healthz {
     /// One check by name, or all of them.
@@ -277,7 +277,7 @@ pub struct Healthz {
 }
 
 /// A debugging page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Debug {
     /// Which family.
@@ -287,7 +287,7 @@ pub struct Debug {
 }
 
 /// The families of debugging pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DebugKind {

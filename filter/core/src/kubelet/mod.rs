@@ -28,7 +28,7 @@ pub use query::{InvalidQuery, Query};
 pub use upgrade::{InvalidUpgrade, Upgrade, UpgradeKind};
 
 /// A request that the kubelet will read exactly as it is read here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -45,7 +45,7 @@ pub struct Request {
 }
 
 /// The methods that some endpoint has a use for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {

@@ -7,7 +7,7 @@ use thiserror::Error;
 ///
 /// The kubelet decodes `%XX` before it splits, and its router cleans `//` and dot segments away,
 /// so anything with such a second spelling is refused, not repaired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CanonicalPath(String);
 

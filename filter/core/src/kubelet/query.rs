@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::percent::{self, Undecodable};
 
 /// Decoded pairs, in the order they arrived.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Query(Vec<(String, String)>);
 
 /// Why a query has no single reading.

@@ -7,7 +7,7 @@ use super::Method;
 use crate::headers::{Headers, InvalidHeader};
 
 /// The stream protocol that a request asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upgrade {
     /// What stands behind the `101`.
     pub kind: UpgradeKind,
@@ -17,7 +17,7 @@ pub struct Upgrade {
 }
 
 /// What a connection is upgraded to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UpgradeKind {

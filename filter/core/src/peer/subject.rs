@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A subject: its text, and the attributes that Kubernetes reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
     text: String,
     common_name: Option<String>,

@@ -69,6 +69,12 @@ impl Adapter {
         self.policy.digest()
     }
 
+    /// As [`Policy::is_pure`].
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        self.policy.is_pure()
+    }
+
     /// Asks the policy about all readings of a request, as method and path. Total: only a request
     /// that has readings of which the policy denies none is allowed.
     pub fn evaluate(&self, readings: &[(&str, &str)]) -> Outcome {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::*;
 
+mod agreement;
 mod facts;
 mod refused;
 

