@@ -8,4 +8,5 @@ mod failures;
 mod monitoring;
 mod presets;
 mod replicas;
+mod start;
 mod support;

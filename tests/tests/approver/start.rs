@@ -1,0 +1,59 @@
+//! The start script refuses what can't work, and says why.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use gatelet_certs::{Persona, publish};
+use gatelet_tests::envoy::{binary, project};
+use gatelet_tests::gate::cluster;
+
+#[test]
+fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
+    type Spoil = fn(&Path) -> std::io::Result<()>;
+    let rows: [(&[&str], &str, Spoil); 9] = [
+        (&[], "usage: start --api-server HOST[:PORT]", |_| Ok(())),
+        (&["--api-server", "fd00::1"], "an IPv6 address is written [fd00::1]", |_| Ok(())),
+        (&["--api-server", "a b"], "has no host", |_| Ok(())),
+        (&["--api-server", "a:b"], "has no port", |_| Ok(())),
+        (SERVER, "cannot read certs/approver/tls.key", |folder| {
+            fs::remove_file(folder.join("certs/approver/tls.key"))
+        }),
+        (SERVER, "cannot read gatelet_approver.wasm", |folder| {
+            fs::remove_file(folder.join("gatelet_approver.wasm"))
+        }),
+        (SERVER, "cannot read sds/", |folder| fs::remove_file(folder.join("sds"))),
+        (SERVER, "cannot read policy/approver.json", |folder| {
+            fs::remove_file(folder.join("policy/approver.json"))
+        }),
+        // Nothing else is missing.
+        (SERVER, "does not pass `gatelet check`", |_| Ok(())),
+    ];
+    for (arguments, message, spoil) in rows {
+        let folder = tempfile::tempdir()?;
+        lay_out(folder.path())?;
+        spoil(folder.path())?;
+        let output = Command::new(project().join("envoy/approver/start"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("ENVOY_BIN", binary()?)
+            .env("GATELET_BIN", "false")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(message), "no {message:?} in {said:?}");
+        assert!(!output.status.success(), "{message}");
+    }
+    Ok(())
+}
+
+const SERVER: &[&str] = &["--api-server", "127.0.0.1:6443"];
+
+fn lay_out(folder: &Path) -> anyhow::Result<()> {
+    publish(&folder.join("certs/approver"), &cluster()?.issue(Persona::Approver)?)?;
+    symlink(project().join("envoy/approver/sds"), folder.join("sds"))?;
+    fs::write(folder.join("gatelet_approver.wasm"), "a module")?;
+    fs::create_dir(folder.join("policy"))?;
+    fs::write(folder.join("policy/approver.json"), "{}")?;
+    Ok(())
+}
