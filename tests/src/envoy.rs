@@ -35,7 +35,10 @@ impl Envoy {
     pub async fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join("envoy.log");
         let output = File::create(&log).with_context(|| log.display().to_string())?;
-        command.current_dir(folder).env("ENVOY_BIN", binary()?);
+        command.current_dir(folder);
+        if !command.get_envs().any(|(name, _)| name == "ENVOY_BIN") {
+            command.env("ENVOY_BIN", binary()?);
+        }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = Killed(command.spawn().with_context(|| format!("{command:?}"))?);
         let mut envoy = Self { process, admin: Admin::new(folder.join("admin.sock")), log };

@@ -9,6 +9,7 @@ pub mod envoy;
 pub mod gate;
 pub mod interrupt;
 pub mod kubelet;
+pub mod net;
 pub mod policy;
 pub mod standing;
 pub mod tls;
