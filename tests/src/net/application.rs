@@ -1,6 +1,6 @@
 //! What runs in the pods, and knows nothing of a sidecar.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,8 +23,8 @@ pub struct Application {
 /// One connection, as the application saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The address of the other end.
-    pub peer: IpAddr,
+    /// The other end.
+    pub peer: SocketAddr,
     /// Its own end.
     pub local: SocketAddr,
     /// Everything that came.
@@ -145,11 +145,11 @@ pub(super) async fn listen(namespace: &Namespace, port: u16) -> anyhow::Result<T
 
 async fn serve(mut stream: TcpStream, peer: SocketAddr, record: Arc<Mutex<Vec<Seen>>>) {
     let Ok(local) = stream.local_addr() else { return };
-    let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+    let [peer, local] = [peer, local].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()));
     let mut bytes = Vec::new();
     // A reset ends it as well; what came before counts.
     let ended = stream.read_to_end(&mut bytes).await;
-    lock(&record).push(Seen { peer: peer.ip().to_canonical(), local, bytes });
+    lock(&record).push(Seen { peer, local, bytes });
     if ended.is_ok() {
         let _gone = stream.write_all(HELLO.as_bytes()).await;
     }

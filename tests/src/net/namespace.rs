@@ -121,6 +121,22 @@ impl Namespace {
     }
 }
 
+impl Namespace {
+    /// Gets a page by HTTP/1.1, head and body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, to: SocketAddr, target: &str) -> anyhow::Result<String> {
+        let mut stream = self.dial(to).await?;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: pod\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        within("an answer", stream.read_to_string(&mut answer)).await??;
+        ensure!(!answer.is_empty(), "{to} closed without an answer");
+        Ok(answer)
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         if let Err(error) = run(Command::new("ip").args(["netns", "del", &self.name])) {

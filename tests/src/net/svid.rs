@@ -4,11 +4,14 @@ use std::fs::{self, Permissions};
 use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, Issuer as Signer,
     KeyPair, KeyUsagePurpose, SanType,
 };
+
+use crate::tls::{self, Identity};
 
 /// A CA of the mesh.
 pub struct Issuer {
@@ -104,6 +107,24 @@ impl Svid {
         fs::write(folder.join(".renewed"), "")?;
         fs::rename(folder.join(".renewed"), folder.join("renewed"))?;
         Ok(())
+    }
+
+    /// A client that presents it, and trusts its CA.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn client(&self) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+        let [certificate, key] = [&self.certificate, &self.key].map(|pem| pem.as_bytes().to_vec());
+        tls::client(Some(&Identity { certificate, key }), self.ca.as_bytes())
+    }
+
+    /// The serial number, in the digits of Envoy's `/certs`.
+    ///
+    /// # Errors
+    /// When the certificate can't be read.
+    pub fn serial(&self) -> anyhow::Result<String> {
+        let (_, pem) = x509_parser::pem::parse_x509_pem(self.certificate.as_bytes())?;
+        Ok(pem.parse_x509()?.raw_serial_as_string().replace(':', ""))
     }
 
     fn files(&self) -> [(&str, &str); 3] {

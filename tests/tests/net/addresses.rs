@@ -13,7 +13,7 @@ async fn the_application_sees_its_callers_address_and_nobody_reads_along() -> an
     assert!(!wire.has(SECRET), "the secret is on the wire");
     let Network { web, db, .. } = &pods.network;
     let seen = pods.application.seen();
-    let got: Vec<_> = seen.iter().map(|seen| (seen.peer, seen.local)).collect();
+    let got: Vec<_> = seen.iter().map(|seen| (seen.peer.ip(), seen.local)).collect();
     assert_eq!(got, [(web.ipv4(), db.v4(PORT)), (web.ipv6(), db.v6(PORT))]);
     assert!(seen.iter().all(|seen| seen.bytes == SECRET));
     Ok(())
@@ -30,7 +30,7 @@ async fn other_destinations_are_dialed_as_ever() -> anyhow::Result<()> {
     }
     wire.settle(web).await?;
     assert!(wire.has(SECRET), "it was touched");
-    assert_eq!(other.seen().iter().map(|seen| seen.peer).collect::<Vec<_>>(), [web.ipv4(), web.ipv6()]);
+    assert_eq!(other.seen().iter().map(|seen| seen.peer.ip()).collect::<Vec<_>>(), [web.ipv4(), web.ipv6()]);
     assert_eq!(pods.web.admin().stat("listener.127.0.0.1_15001.downstream_cx_total").await?, 0);
     Ok(())
 }

@@ -38,7 +38,7 @@ async fn a_grpc_probe_is_http2_to_the_application_itself() -> anyhow::Result<()>
     assert_eq!(pods.network.node.namespace.ask(address, preface).await?, HELLO);
     let seen = pods.application.seen();
     assert_eq!(seen[0].bytes, preface);
-    assert_eq!(seen[0].peer, pods.network.node.ipv4());
+    assert_eq!(seen[0].peer.ip(), pods.network.node.ipv4());
     Ok(())
 }
 
@@ -46,13 +46,12 @@ async fn a_grpc_probe_is_http2_to_the_application_itself() -> anyhow::Result<()>
 async fn readiness_is_for_the_node_and_metrics_for_the_mesh() -> anyhow::Result<()> {
     let pods = Pods::start().await?;
     let Network { web, db, node, outsider } = &pods.network;
-    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: db\r\nConnection: close\r\n\r\n");
-    let ready = node.namespace.ask(db.v4(15021), request("/ready").as_bytes()).await?;
+    let ready = node.namespace.get(db.v4(15021), "/ready").await?;
     assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
-    let metrics = web.namespace.ask(db.v6(15021), request("/metrics").as_bytes()).await?;
+    let metrics = web.namespace.get(db.v4(15021), "/metrics").await?;
     assert!(metrics.contains("envoy_tcp_downstream_cx_total"), "{metrics}");
-    let query = web.namespace.ask(db.v4(15021), request("/metrics?x").as_bytes()).await?;
+    let query = web.namespace.get(db.v4(15021), "/metrics?x").await?;
     assert!(query.starts_with("HTTP/1.1 404"), "{query}");
-    assert!(outsider.namespace.ask(db.v4(15021), request("/metrics").as_bytes()).await.is_err());
+    assert!(outsider.namespace.get(db.v4(15021), "/metrics").await.is_err());
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use gatelet_tests::deadline::eventually;
 use gatelet_tests::net::{Application, HELLO, Host, Issuer, Namespace, Network, Sidecar, Svid, mesh};
 
 pub(crate) const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
@@ -49,7 +50,10 @@ impl Pods {
     }
 
     pub(crate) async fn with(web: &str, db: &str) -> anyhow::Result<Self> {
-        let network = Network::create()?;
+        Self::inside(Network::create()?, web, db).await
+    }
+
+    pub(crate) async fn inside(network: Network, web: &str, db: &str) -> anyhow::Result<Self> {
         let issuer = Issuer::create()?;
         let (web_svid, db_svid) = svids(&issuer, &network)?;
         Ok(Self {
@@ -69,9 +73,9 @@ impl Pods {
         Ok(())
     }
 
-    /// Nothing of SECRET has come to db's application yet.
-    pub(crate) fn nothing_arrived(&self) -> bool {
-        self.application.seen().iter().all(|seen| seen.bytes.is_empty())
+    /// How often something was said to db's application.
+    pub(crate) fn arrived(&self) -> usize {
+        self.application.seen().iter().filter(|seen| !seen.bytes.is_empty()).count()
     }
 }
 
@@ -86,5 +90,19 @@ pub(crate) fn svids(issuer: &Issuer, network: &Network) -> anyhow::Result<(Svid,
 
 /// Nobody answers in plaintext there.
 pub(crate) async fn is_refused(from: &Namespace, to: SocketAddr) -> bool {
-    from.ask(to, SECRET).await.is_err()
+    from.ask(to, b"plaintext").await.is_err()
+}
+
+/// Gives a sidecar another identity, and waits until Envoy has it.
+pub(crate) async fn rotate(sidecar: &Sidecar, svid: &Svid) -> anyhow::Result<()> {
+    svid.project(&sidecar.certificates())?;
+    is_taken_over(sidecar, svid).await
+}
+
+pub(crate) async fn is_taken_over(sidecar: &Sidecar, svid: &Svid) -> anyhow::Result<()> {
+    let serial = svid.serial()?;
+    eventually("Envoy to take over the certificate", async || {
+        Ok(sidecar.admin().get("/certs").await?.contains(&serial).then_some(()))
+    })
+    .await
 }
