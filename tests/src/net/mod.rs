@@ -11,8 +11,10 @@
 mod application;
 mod namespace;
 mod network;
+pub mod node;
 mod sidecar;
 mod svid;
+mod web;
 mod wire;
 
 pub use application::{Application, Datagrams, Greeter, HELLO, Seen};
@@ -20,4 +22,5 @@ pub use namespace::Namespace;
 pub use network::{Host, Network};
 pub use sidecar::{Rules, Sidecar, Stopped, mesh};
 pub use svid::{Issuer, Svid};
+pub use web::{Asked, WebServer};
 pub use wire::Wire;

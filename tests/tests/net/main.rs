@@ -5,6 +5,7 @@ mod fail_closed;
 mod http;
 mod identities;
 mod modes;
+mod node;
 mod privileges;
 mod probes;
 mod rules;
