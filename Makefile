@@ -26,7 +26,7 @@ FEATURES_gatelet-full := --features full-builtins
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo up down lint test test-node
+.PHONY: help tools wasm demo demo-pods up down lint test test-net test-node
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -38,6 +38,10 @@ wasm: $(MODULES) ## build the filter: target/gatelet.wasm and target/gatelet-ful
 demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
 	cargo build --locked --workspace --bins
 	@$(TARGET)/debug/demo run --log $(TARGET)/decisions.log
+
+demo-pods: tools ## the sidecar at work between two pods, as a table; needs root
+	cargo build --locked --package gatelet-tests --bins
+	@$(TARGET)/debug/demo-pods
 
 up: tools $(TARGET)/gatelet.wasm ## leave the demo's gate running, for curl
 	cargo build --locked --workspace --bins
@@ -57,6 +61,10 @@ lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licence
 test: tools wasm ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
+
+test-net: tools $(TARGET)/gatelet.wasm ## the sidecar and the captured kubelet between network namespaces; needs root, nftables, iproute2
+	cargo build --locked --package gatelet-cli
+	cargo test --locked --package gatelet-tests --features net --test net
 
 test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
 	@rustup --quiet target add wasm32-unknown-unknown

@@ -131,8 +131,11 @@ impl Namespace {
     }
 }
 
-/// On all addresses of both families, as applications do.
-pub(super) async fn listen(namespace: &Namespace, port: u16) -> anyhow::Result<TcpListener> {
+/// Listens on all addresses of both families, as applications do.
+///
+/// # Errors
+/// When the port is taken.
+pub async fn listen(namespace: &Namespace, port: u16) -> anyhow::Result<TcpListener> {
     let listener = namespace
         .within(move || {
             let listener = std::net::TcpListener::bind((Ipv6Addr::UNSPECIFIED, port))?;

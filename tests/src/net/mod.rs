@@ -17,7 +17,7 @@ mod svid;
 mod web;
 mod wire;
 
-pub use application::{Application, Datagrams, Greeter, HELLO, Seen};
+pub use application::{Application, Datagrams, Greeter, HELLO, Seen, listen};
 pub use namespace::Namespace;
 pub use network::{Host, Network};
 pub use sidecar::{Rules, Sidecar, Stopped, mesh};

@@ -59,8 +59,8 @@ impl<'a> Rules<'a> {
 
     /// `rules up`, for a test that runs it in a way of its own.
     pub fn command(&self, what: &str) -> Command {
-        let mut command = self.namespace.command(&shipped("rules").to_string_lossy());
-        command.arg(what);
+        let mut command = confined(self.namespace, "+net_admin");
+        command.arg(shipped("rules")).arg(what);
         command
     }
 }
@@ -93,10 +93,9 @@ impl Sidecar {
         policy: Option<&str>,
     ) -> anyhow::Result<Self> {
         Rules::new(namespace, mesh)?.up()?;
-        let folder = tempfile::Builder::new()
-            .prefix("gatelet-sidecar-")
-            .permissions(Permissions::from_mode(0o755))
-            .tempdir()?;
+        let folder = tempfile::Builder::new().prefix("gatelet-sidecar-").tempdir()?;
+        // As an emptyDir is.
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777))?;
         svid.project(&folder.path().join("certs"))?;
         // Envoy's user may not get to where this project is.
         fs::create_dir(folder.path().join("sds"))?;
@@ -160,8 +159,17 @@ pub fn mesh(lines: &[&str]) -> String {
 
 /// The shipped start script, which becomes Envoy.
 fn command(namespace: &Namespace) -> Command {
-    let mut command = namespace.command(&shipped("start").to_string_lossy());
-    command.args(["--mesh", "mesh.conf"]).env("ENVOY_BIN", "./envoy");
+    let mut command = confined(namespace, "+net_raw,+setuid,+setgid,+setpcap");
+    command.arg(shipped("start")).args(["--mesh", "mesh.conf"]).env("ENVOY_BIN", "./envoy");
+    command
+}
+
+/// Root with no more capabilities than the shipped pod gives the container.
+fn confined(namespace: &Namespace, capabilities: &str) -> Command {
+    let mut command = namespace.command("setpriv");
+    command.arg("--no-new-privs");
+    command.arg(format!("--bounding-set=-all,{capabilities}"));
+    command.arg(format!("--inh-caps=-all,{capabilities}"));
     command
 }
 
