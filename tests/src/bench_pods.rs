@@ -103,7 +103,15 @@ async fn measure(way: Way) -> anyhow::Result<Figures> {
     let (median, p99) = latency(web, echo).await?;
     if way != Way::Direct {
         // So that a half-started way is not taken for a fast one.
-        Rules::new(web, &mesh(&["mode strict", &format!("peer {DB}"), &format!("destination 10.9.0.3/32 {DB}")]))?.check()?;
+        Rules::new(
+            web,
+            &mesh(&[
+                "mode strict",
+                &format!("peer {DB}"),
+                &format!("destination 10.9.0.3/32 {DB}"),
+            ]),
+        )?
+        .check()?;
     }
     Ok(Figures { median, p99, ..figures })
 }

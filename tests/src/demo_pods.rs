@@ -80,7 +80,13 @@ impl Stage {
     }
 
     /// One `curl`, what it got, and what the application and the wire saw of it.
-    async fn curl(&self, who: &str, from: &Host, to: SocketAddr, promise: Promise) -> anyhow::Result<Row> {
+    async fn curl(
+        &self,
+        who: &str,
+        from: &Host,
+        to: SocketAddr,
+        promise: Promise,
+    ) -> anyhow::Result<Row> {
         let wire = Wire::record(&self.network).await?;
         let path = format!("/hello-from-{}", from.ipv4());
         let url = format!("http://{to}{path}");
@@ -103,9 +109,11 @@ impl Stage {
             (Some(asked), true, _) => format!("plaintext on the wire, from {}", asked.peer),
             (Some(asked), false, false) => format!("nothing on the wire, from {}", asked.peer),
         };
-        let from_caller = self.server.requests().get(before).is_none_or(|asked| {
-            [from.ipv4(), from.ipv6()].contains(&asked.peer)
-        });
+        let from_caller = self
+            .server
+            .requests()
+            .get(before)
+            .is_none_or(|asked| [from.ipv4(), from.ipv6()].contains(&asked.peer));
         Ok(Row {
             who: who.to_owned(),
             request: format!("curl {url}"),

@@ -1,10 +1,10 @@
 //! Harness.
 
+pub mod bench_pods;
 pub mod channel;
 pub mod client;
 pub mod command;
 pub mod deadline;
-pub mod bench_pods;
 pub mod demo;
 pub mod demo_pods;
 pub mod envoy;

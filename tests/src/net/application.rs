@@ -148,7 +148,8 @@ pub async fn listen(namespace: &Namespace, port: u16) -> anyhow::Result<TcpListe
 
 async fn serve(mut stream: TcpStream, peer: SocketAddr, record: Arc<Mutex<Vec<Seen>>>) {
     let Ok(local) = stream.local_addr() else { return };
-    let [peer, local] = [peer, local].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()));
+    let [peer, local] =
+        [peer, local].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()));
     let mut bytes = Vec::new();
     // A reset ends it as well; what came before counts.
     let ended = stream.read_to_end(&mut bytes).await;

@@ -97,8 +97,7 @@ pub async fn get(
     let exchange = async {
         let name = ServerName::try_from(NODE)?;
         let mut stream = tokio_rustls::TlsConnector::from(client).connect(name, stream).await?;
-        let request =
-            format!("GET {target} HTTP/1.1\r\nHost: {NODE}\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {NODE}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;

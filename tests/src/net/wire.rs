@@ -46,10 +46,13 @@ impl Wire {
                 if matches!(poll(&mut ready, Some(&tick)), Ok(0)) {
                     continue;
                 }
-                let Ok((frame, _)) = recv(&socket, &mut *buffer, RecvFlags::empty()) else { return };
-                frames.lock().unwrap_or_else(PoisonError::into_inner).push(
-                    buffer.get(..frame).unwrap_or_default().to_vec(),
-                );
+                let Ok((frame, _)) = recv(&socket, &mut *buffer, RecvFlags::empty()) else {
+                    return;
+                };
+                frames
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(buffer.get(..frame).unwrap_or_default().to_vec());
             }
         });
         Ok(Self { frames })
@@ -72,7 +75,8 @@ impl Wire {
         let socket = host.namespace.udp(any).await?;
         let node = SocketAddr::from(([10, 9, 0, 1], 9));
         socket.send_to(mark.as_bytes(), node).await.context("mark the wire")?;
-        eventually("the mark on the wire", async || Ok(self.has(mark.as_bytes()).then_some(()))).await
+        eventually("the mark on the wire", async || Ok(self.has(mark.as_bytes()).then_some(())))
+            .await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who sees which address, and which addresses are the mesh's.
 
-use gatelet_tests::net::{Application, HELLO, Network, Issuer, Sidecar, Wire, mesh};
+use gatelet_tests::net::{Application, HELLO, Issuer, Network, Sidecar, Wire, mesh};
 
 use crate::support::{DB, PORT, Pods, SECRET, svids};
 
@@ -30,7 +30,10 @@ async fn other_destinations_are_dialed_as_ever() -> anyhow::Result<()> {
     }
     wire.settle(web).await?;
     assert!(wire.has(SECRET), "it was touched");
-    assert_eq!(other.seen().iter().map(|seen| seen.peer.ip()).collect::<Vec<_>>(), [web.ipv4(), web.ipv6()]);
+    assert_eq!(
+        other.seen().iter().map(|seen| seen.peer.ip()).collect::<Vec<_>>(),
+        [web.ipv4(), web.ipv6()]
+    );
     assert_eq!(pods.web.admin().stat("listener.127.0.0.1_15001.downstream_cx_total").await?, 0);
     Ok(())
 }

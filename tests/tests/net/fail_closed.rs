@@ -9,7 +9,14 @@ use crate::support::{PORT, Pods, SECRET, db_mesh, is_refused, web_mesh};
 
 /// Every chain of the table that has rules for TCP.
 const CHAINS: [&str; 9] = [
-    "prerouting", "arriving", "looped", "input", "delivered", "output", "leaving", "postrouting",
+    "prerouting",
+    "arriving",
+    "looped",
+    "input",
+    "delivered",
+    "output",
+    "leaving",
+    "postrouting",
     "guard",
 ];
 
@@ -70,7 +77,12 @@ async fn without_the_ip_rule_nothing_leaves() -> anyhow::Result<()> {
     let pods = Pods::start().await?;
     let Network { web, db, outsider, .. } = &pods.network;
     let wire = Wire::record(&pods.network).await?;
-    for broken in ["rule del priority 15001", "-6 rule del priority 15001", "route flush table 15001", "-6 route flush table 15001"] {
+    for broken in [
+        "rule del priority 15001",
+        "-6 rule del priority 15001",
+        "route flush table 15001",
+        "-6 route flush table 15001",
+    ] {
         Rules::new(&web.namespace, &web_mesh())?.up()?;
         Rules::new(&db.namespace, &db_mesh())?.up()?;
         pods.all_is_well().await?;

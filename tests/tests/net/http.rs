@@ -33,12 +33,20 @@ impl Shop {
         let file = tempfile::Builder::new().suffix(".json").tempfile()?;
         fs::write(file.path(), data.to_string())?;
         let rules = project().join("rego/http");
-        let policy = render(&[rules.as_path(), "--profile".as_ref(), "http".as_ref(), Path::new("--data"), file.path()])?;
+        let policy = render(&[
+            rules.as_path(),
+            "--profile".as_ref(),
+            "http".as_ref(),
+            Path::new("--data"),
+            file.path(),
+        ])?;
         let network = Network::create()?;
         let issuer = Issuer::create()?;
         let (web, db) = svids(&issuer, &network)?;
         // Everybody of the namespace may connect: what they may do, the policy says.
-        let mesh = format!("mode {mode}\npeer spiffe://cluster.local/ns/shop/\nnode 10.9.0.1\nhttp {PORT}\n");
+        let mesh = format!(
+            "mode {mode}\npeer spiffe://cluster.local/ns/shop/\nnode 10.9.0.1\nhttp {PORT}\n"
+        );
         let db = Sidecar::deciding(&network.db.namespace, &mesh, &db, Some(&policy)).await?;
         db.admin().wait_for_stat("wasmcustom.gatelet_policy_loaded", |loaded| loaded == 1).await?;
         Ok(Self {
@@ -66,7 +74,13 @@ impl Shop {
             let answer = self.send(&self.network.outsider, case).await;
             ensure!(answer.is_err(), "without an identity there was an answer: {answer:?}");
         }
-        let reached: Vec<_> = self.server.requests().split_off(before).into_iter().map(|asked| asked.target).collect();
+        let reached: Vec<_> = self
+            .server
+            .requests()
+            .split_off(before)
+            .into_iter()
+            .map(|asked| asked.target)
+            .collect();
         let want = if case.want.as_str() == "allowed" { vec![case.target.clone()] } else { vec![] };
         ensure!(reached == want, "the application saw {reached:?}, not {want:?}");
         Ok(())
@@ -75,8 +89,10 @@ impl Shop {
     /// Sends the case's bytes, and returns the status of the answer.
     async fn send(&self, from: &Host, case: &Case) -> anyhow::Result<u16> {
         let mut stream = from.namespace.dial(self.network.db.v4(PORT)).await?;
-        let headers: String = case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!("{} {} HTTP/1.1\r\nHost: db\r\n{headers}\r\n", case.method, case.target);
+        let headers: String =
+            case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request =
+            format!("{} {} HTTP/1.1\r\nHost: db\r\n{headers}\r\n", case.method, case.target);
         stream.write_all(request.as_bytes()).await?;
         let mut head = [0; 12];
         within("an answer", stream.read_exact(&mut head)).await??;
@@ -114,7 +130,8 @@ async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow
 async fn http2_is_decided_request_by_request() -> anyhow::Result<()> {
     let shop = Shop::start("strict", &policy()).await?;
     let stream = shop.network.web.namespace.dial(shop.network.db.v6(PORT)).await?;
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     for (path, status, body) in [
         ("/api/catalogue", 200, gatelet_tests::net::HELLO),

@@ -5,7 +5,11 @@ use gatelet_tests::net::{HELLO, Issuer, Network, Svid};
 use crate::support::{DB, PORT, Pods, SECRET, WEB, db_mesh, is_taken_over, rotate, web_mesh};
 
 /// The identities that the certificate of `id` at `host` could be mistaken for.
-fn impostors(pods: &Pods, id: &str, addresses: &[std::net::IpAddr]) -> anyhow::Result<Vec<(&'static str, Svid)>> {
+fn impostors(
+    pods: &Pods,
+    id: &str,
+    addresses: &[std::net::IpAddr],
+) -> anyhow::Result<Vec<(&'static str, Svid)>> {
     let own = &pods.issuer;
     let other = Issuer::create()?;
     let other_account = id.replace("/sa/", "/sa/other-");
@@ -31,7 +35,11 @@ async fn a_caller_talks_to_the_exact_identity_at_the_exact_address() -> anyhow::
             let right = who == "right peer" || (who.contains("IP SAN") && !binds_addresses);
             for address in db.both(PORT) {
                 let answer = web.namespace.ask(address, SECRET).await;
-                assert_eq!(answer.ok().as_deref(), right.then_some(HELLO), "{who} at {address}, {destination:?}");
+                assert_eq!(
+                    answer.ok().as_deref(),
+                    right.then_some(HELLO),
+                    "{who} at {address}, {destination:?}"
+                );
             }
         }
     }

@@ -18,7 +18,12 @@ fn in_mode(mode: &str, mesh: &str) -> String {
 
 /// Asks, as the plaintext connection of this number. Envoy resets what is half-closed before it has
 /// seen that it is no TLS, so this waits until it has.
-async fn ask_in_plaintext(pods: &Pods, from: &Host, to: SocketAddr, number: u64) -> anyhow::Result<String> {
+async fn ask_in_plaintext(
+    pods: &Pods,
+    from: &Host,
+    to: SocketAddr,
+    number: u64,
+) -> anyhow::Result<String> {
     let mut stream = from.namespace.dial(to).await?;
     stream.write_all(SECRET).await?;
     pods.db.admin().wait_for_stat(INGRESS_PLAINTEXT, |count| count == number).await?;
@@ -56,7 +61,8 @@ async fn permissive_takes_both_and_counts_plaintext() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn audit_changes_nothing_but_counts() -> anyhow::Result<()> {
-    let mut pods = Pods::with(&in_mode("audit", &web_mesh()), &in_mode("audit", &db_mesh())).await?;
+    let mut pods =
+        Pods::with(&in_mode("audit", &web_mesh()), &in_mode("audit", &db_mesh())).await?;
     let wire = Wire::record(&pods.network).await?;
     let web = &pods.network.web;
     for (address, count) in pods.network.db.both(PORT).into_iter().zip(1..) {

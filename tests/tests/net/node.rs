@@ -39,14 +39,29 @@ impl Node {
     }
 
     /// The status of the gate's answer.
-    async fn ask(&self, from: &Host, to: std::net::SocketAddr, target: &str) -> anyhow::Result<String> {
-        let answer = get(&from.namespace, to, &self.cluster, Persona::ApiserverKubeletClient, Ca::Cluster, target).await?;
+    async fn ask(
+        &self,
+        from: &Host,
+        to: std::net::SocketAddr,
+        target: &str,
+    ) -> anyhow::Result<String> {
+        let answer = get(
+            &from.namespace,
+            to,
+            &self.cluster,
+            Persona::ApiserverKubeletClient,
+            Ca::Cluster,
+            target,
+        )
+        .await?;
         Ok(answer.chars().skip("HTTP/1.1 ".len()).take(3).collect())
     }
 
     /// Whether the kubelet itself answers, who is known by the gate's CA.
     async fn is_open(&self, from: &Host, to: std::net::SocketAddr) -> bool {
-        get(&from.namespace, to, &self.cluster, Persona::GateClientOwned, Ca::Gate, "/metrics").await.is_ok()
+        get(&from.namespace, to, &self.cluster, Persona::GateClientOwned, Ca::Gate, "/metrics")
+            .await
+            .is_ok()
     }
 }
 
@@ -62,7 +77,8 @@ async fn whoever_dials_the_nodes_addresses_meets_the_gate() -> anyhow::Result<()
             assert!(!node.is_open(from, address).await, "{address}");
         }
     }
-    let reached: Vec<_> = node.kubelet.requests().iter().map(|request| request.target().into_owned()).collect();
+    let reached: Vec<_> =
+        node.kubelet.requests().iter().map(|request| request.target().into_owned()).collect();
     assert_eq!(reached, [LOG; 6]);
     Ok(())
 }

@@ -47,16 +47,40 @@ fn what_is_in_the_way_is_named_before_anything_is_loaded() -> anyhow::Result<()>
         ("ip rule add from 10.0.0.0/8 lookup 15001 priority 73", "ip -4 rule: 73:"),
         ("ip route add blackhole 10.0.0.0/8 table 15001", "ip -4 route, table 15001: blackhole"),
         ("ip -6 route add blackhole fd00::/8 table 15001", "ip -6 route, table 15001: blackhole"),
-        (&format!("nft add table ip mesh {{ {CHAIN} meta mark set 0x1000000; }}; }}"), "table ip mesh sets marks"),
-        (&format!("nft add table ip mesh {{ {CHAIN} meta mark set meta mark | 0x8000000; }}; }}"), "table ip mesh sets marks"),
-        (&format!("nft add table ip mesh {{ {CHAIN} meta mark set 0x539; }}; }}"), "table ip mesh sets marks"),
-        (&format!("nft add table ip mesh {{ {CHAIN} ct mark set meta mark; }}; }}"), "table ip mesh sets marks"),
-        ("nft add table ip nat { chain c { type nat hook output priority -100; tcp dport 80 redirect to :15001; }; }", "table ip nat captures connections"),
-        ("nft add table ip mesh { chain c { type filter hook prerouting priority -150; meta l4proto tcp tproxy to :15006; }; }", "table ip mesh captures connections"),
+        (
+            &format!("nft add table ip mesh {{ {CHAIN} meta mark set 0x1000000; }}; }}"),
+            "table ip mesh sets marks",
+        ),
+        (
+            &format!(
+                "nft add table ip mesh {{ {CHAIN} meta mark set meta mark | 0x8000000; }}; }}"
+            ),
+            "table ip mesh sets marks",
+        ),
+        (
+            &format!("nft add table ip mesh {{ {CHAIN} meta mark set 0x539; }}; }}"),
+            "table ip mesh sets marks",
+        ),
+        (
+            &format!("nft add table ip mesh {{ {CHAIN} ct mark set meta mark; }}; }}"),
+            "table ip mesh sets marks",
+        ),
+        (
+            "nft add table ip nat { chain c { type nat hook output priority -100; tcp dport 80 redirect to :15001; }; }",
+            "table ip nat captures connections",
+        ),
+        (
+            "nft add table ip mesh { chain c { type filter hook prerouting priority -150; meta l4proto tcp tproxy to :15006; }; }",
+            "table ip mesh captures connections",
+        ),
     ] {
         let pod = Namespace::create("rules")?;
         let (tool, words) = what.split_once(' ').unwrap();
-        if tool == "ip" { pod.ip(words)? } else { pod.nft(words)? };
+        if tool == "ip" {
+            pod.ip(words)?
+        } else {
+            pod.nft(words)?
+        };
         let before = everything(&pod)?;
         let said = format!("{:#}", Rules::new(&pod, &db_mesh())?.up().expect_err(what));
         assert!(said.contains(named), "{what}: {said}");
@@ -75,7 +99,11 @@ fn what_only_looks_alike_is_in_nobodys_way() -> anyhow::Result<()> {
     ] {
         let pod = Namespace::create("rules")?;
         let (tool, words) = what.split_once(' ').unwrap();
-        if tool == "ip" { pod.ip(words)? } else { pod.nft(words)? };
+        if tool == "ip" {
+            pod.ip(words)?
+        } else {
+            pod.nft(words)?
+        };
         Rules::new(&pod, &db_mesh())?.up()?;
     }
     Ok(())

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use gatelet_tests::deadline::eventually;
-use gatelet_tests::net::{Application, HELLO, Host, Issuer, Namespace, Network, Sidecar, Svid, mesh};
+use gatelet_tests::net::{
+    Application, HELLO, Host, Issuer, Namespace, Network, Sidecar, Svid, mesh,
+};
 
 pub(crate) const WEB: &str = "spiffe://cluster.local/ns/shop/sa/web";
 pub(crate) const DB: &str = "spiffe://cluster.local/ns/shop/sa/db";
@@ -26,12 +28,7 @@ pub(crate) fn web_mesh() -> String {
 
 /// db's: web may call it, and its kubelet probes 8080 and 8081.
 pub(crate) fn db_mesh() -> String {
-    mesh(&[
-        "mode strict",
-        &format!("peer {WEB}"),
-        "node 10.9.0.1 fd09::1",
-        "probe 8080 8081",
-    ])
+    mesh(&["mode strict", &format!("peer {WEB}"), "node 10.9.0.1 fd09::1", "probe 8080 8081"])
 }
 
 /// web and db with their sidecars, and an application in db.
@@ -82,10 +79,7 @@ impl Pods {
 /// Those of web and db, with their addresses.
 pub(crate) fn svids(issuer: &Issuer, network: &Network) -> anyhow::Result<(Svid, Svid)> {
     let addresses = |host: &Host| [host.ipv4(), host.ipv6()];
-    Ok((
-        issuer.issue(WEB, &addresses(&network.web))?,
-        issuer.issue(DB, &addresses(&network.db))?,
-    ))
+    Ok((issuer.issue(WEB, &addresses(&network.web))?, issuer.issue(DB, &addresses(&network.db))?))
 }
 
 /// Nobody answers in plaintext there.

@@ -14,7 +14,12 @@ async fn envoy_dialed_directly_does_not_dial_itself() -> anyhow::Result<()> {
     let pods = Pods::start().await?;
     let Network { web, db, outsider, .. } = &pods.network;
     for port in [15001, 15006] {
-        for address in [db.v4(port), db.v6(port), ([127, 0, 0, 1], port).into(), ([0, 0, 0, 0, 0, 0, 0, 1], port).into()] {
+        for address in [
+            db.v4(port),
+            db.v6(port),
+            ([127, 0, 0, 1], port).into(),
+            ([0, 0, 0, 0, 0, 0, 0, 1], port).into(),
+        ] {
             let error = db.namespace.dial(address).await.expect_err("a direct dial");
             assert!(format!("{error:#}").contains("refused"), "{address}: {error:#}");
         }
@@ -42,10 +47,17 @@ async fn half_closed_both_sides_still_hear_each_other() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn envoys_ports_are_not_those_of_callers() -> anyhow::Result<()> {
-    for (range, middle) in [("32768 60999", 39_825), ("16384 60999", 32_768), ("1024 65535", 32_768)] {
+    for (range, middle) in
+        [("32768 60999", 39_825), ("16384 60999", 32_768), ("1024 65535", 32_768)]
+    {
         let network = gatelet_tests::net::Network::create()?;
         for host in [&network.web, &network.db] {
-            let status = host.namespace.command("sysctl").args(["-q", "-w"]).arg(format!("net.ipv4.ip_local_port_range={range}")).status()?;
+            let status = host
+                .namespace
+                .command("sysctl")
+                .args(["-q", "-w"])
+                .arg(format!("net.ipv4.ip_local_port_range={range}"))
+                .status()?;
             assert!(status.success());
         }
         let pods = Pods::inside(network, &web_mesh(), &db_mesh()).await?;
@@ -58,7 +70,8 @@ async fn envoys_ports_are_not_those_of_callers() -> anyhow::Result<()> {
         let db = pods.network.db.v4(PORT);
         let _open = pods.network.web.namespace.dial(db).await?;
         let ports = eventually("Envoy's connection", async || {
-            let sockets = pods.network.web.namespace.command("cat").arg("/proc/net/tcp").output()?;
+            let sockets =
+                pods.network.web.namespace.command("cat").arg("/proc/net/tcp").output()?;
             let ports = from_ports(&String::from_utf8_lossy(&sockets.stdout), "0300090A:1F90");
             Ok((ports.len() > 1).then_some(ports))
         })
