@@ -45,6 +45,7 @@ async fn ipv6_does_not_leak_when_only_ipv4_is_configured() -> anyhow::Result<()>
     for (lines, closed) in [
         (vec!["mode strict", &destination, &peer], true),
         (vec!["mode strict", &destination, &peer, "pass ipv6"], false),
+        (vec!["mode audit", &destination, &peer], false),
     ] {
         let network = Network::create()?;
         let (web, _) = svids(&Issuer::create()?, &network)?;

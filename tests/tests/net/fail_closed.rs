@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
 use gatelet_tests::deadline::eventually;
 use gatelet_tests::net::{Application, HELLO, Namespace, Network, Rules, Wire};
 
@@ -110,7 +111,9 @@ async fn no_chain_is_the_only_one_that_keeps_plaintext_in() -> anyhow::Result<()
             web.namespace.nft(&format!("flush chain inet gatelet {chain}"))?;
             assert!(rules.check().is_err(), "{chain} is not missed");
             // Some are only the second lock. Encrypted, it may go.
-            ends_without_answer_or_encrypted(&web.namespace, address).await?;
+            ends_without_answer_or_encrypted(&web.namespace, address)
+                .await
+                .with_context(|| format!("{chain}: {address}"))?;
             rules.up()?;
         }
     }
