@@ -58,5 +58,5 @@ async fn exchange(from: &Namespace, to: std::net::SocketAddr) -> anyhow::Result<
     let mut buffer = [0; 1_024];
     socket.send(SECRET).await?;
     let length = within("a datagram", socket.recv(&mut buffer)).await??;
-    Ok(buffer[..length].to_vec())
+    Ok(buffer.into_iter().take(length).collect())
 }
