@@ -41,7 +41,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo demo-approver up down lint test test-node differential fuzz bench soak
+.PHONY: help tools wasm demo demo-approver demo-pods up down lint test test-net test-node differential fuzz bench soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -57,6 +57,10 @@ demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet
 demo-approver: tools $(TARGET)/gatelet.wasm $(TARGET)/gatelet_approver.wasm ## the approver at work for a stand-in API server, as a table
 	cargo build --locked --workspace --bins
 	@$(TARGET)/debug/demo approver --log $(TARGET)/approvals.log
+
+demo-pods: tools ## the sidecar at work between two pods, as a table; needs root
+	cargo build --locked --package gatelet-tests --bins
+	@$(TARGET)/debug/demo-pods
 
 up: tools $(TARGET)/gatelet.wasm ## leave the demo's gate running, for curl
 	cargo build --locked --workspace --bins
@@ -83,6 +87,10 @@ bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers: t
 
 soak: tools $(TARGET)/gatelet.wasm ## thousands of open sessions, slow clients and policy updates at once
 	ulimit -n $$(ulimit -Hn) && cargo run --locked --release --package gatelet-bench --bin bench -- soak
+
+test-net: tools $(TARGET)/gatelet.wasm ## the sidecar and the captured kubelet between network namespaces; needs root, nftables, iproute2
+	cargo build --locked --package gatelet-cli
+	cargo test --locked --package gatelet-tests --features net --test net
 
 test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
 	@rustup --quiet target add wasm32-unknown-unknown

@@ -35,8 +35,12 @@ impl Envoy {
     pub async fn start(command: Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join("envoy.log");
         let output = File::create(&log).with_context(|| log.display().to_string())?;
+        let is_named = command.get_envs().any(|(name, _)| name == "ENVOY_BIN");
         let mut command = ended_with_this_process(&command);
-        command.current_dir(folder).env("ENVOY_BIN", binary()?);
+        command.current_dir(folder);
+        if !is_named {
+            command.env("ENVOY_BIN", binary()?);
+        }
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = Killed(command.spawn().with_context(|| format!("{command:?}"))?);
         let mut envoy = Self { process, admin: Admin::new(folder.join("admin.sock")), log };

@@ -1,7 +1,7 @@
 //! The request corpus: requests as data, each with the decision it must get.
 //!
 //! One corpus drives the core, the filter's shell and real Envoy; the command counts instructions
-//! with it. The files are in `tests/cases`.
+//! with it. The files are in `tests/cases`, those of profile `http` in `tests/cases-http`.
 
 use std::collections::BTreeMap;
 
@@ -20,13 +20,14 @@ use crate::{
 pub struct Corpus {
     /// What the file shows, in a sentence.
     pub about: String,
-    /// The data of the policy, whose rules are those of `rego/kubelet`.
+    /// The data of the policy, whose rules are those of `rego/kubelet` or `rego/http`.
     #[serde(default)]
     pub data: Map<String, Value>,
     /// The filter's whole configuration instead, for answers that those rules never give.
     #[serde(default)]
     pub configuration: Option<Written>,
-    /// Callers by the names that cases give them, as RFC 2253 subjects; `null` has no certificate.
+    /// Callers by the names that cases give them: RFC 2253 subjects, or the SPIFFE IDs of certificates
+    /// without a subject; `null` has no certificate.
     pub peers: BTreeMap<String, Option<String>>,
     /// The cases.
     pub cases: Vec<Case>,
@@ -83,10 +84,15 @@ impl Corpus {
     /// When the subject can't be read.
     pub fn peer(&self, case: &Case) -> Result<Peer, InvalidPeer> {
         let subject = self.peers.get(&case.peer).and_then(Option::as_deref);
+        let (id, subject) = match subject {
+            Some(id) if id.starts_with("spiffe://") => (Some(id), None),
+            subject => (None, subject),
+        };
         let properties = PeerProperties {
-            mtls: Some(if subject.is_some() { &[1] } else { &[0] }),
+            mtls: Some(if subject.or(id).is_some() { &[1] } else { &[0] }),
             subject: subject.map(str::as_bytes),
-            sha256: subject.map(|_| SHA256),
+            uri_san: id.map(str::as_bytes),
+            sha256: subject.or(id).map(|_| SHA256),
             ..PeerProperties::default()
         };
         Peer::from_properties(&properties, false)

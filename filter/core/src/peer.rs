@@ -83,12 +83,19 @@ impl Peer {
 
 impl Certificate {
     fn from_properties(properties: &PeerProperties<'_>) -> Result<Self, InvalidPeer> {
-        let subject = properties.subject.ok_or(InvalidSubject::NotText)?;
+        let uri_san = text(properties.uri_san, "connection.uri_san_peer_certificate")?;
+        let dns_san = text(properties.dns_san, "connection.dns_san_peer_certificate")?;
+        let subject = match properties.subject {
+            Some(subject) => subject,
+            // Who is named elsewhere needs no subject (RFC 5280, 4.1.2.6), and many an SVID has none.
+            None if uri_san.is_some() || dns_san.is_some() => b"",
+            None => return Err(InvalidSubject::NotText.into()),
+        };
         let sha256 = properties.sha256.and_then(digest);
         Ok(Self {
             subject: Subject::parse(subject)?,
-            uri_san: text(properties.uri_san, "connection.uri_san_peer_certificate")?,
-            dns_san: text(properties.dns_san, "connection.dns_san_peer_certificate")?,
+            uri_san,
+            dns_san,
             sha256: sha256
                 .ok_or(InvalidPeer::Property("connection.sha256_peer_certificate_digest"))?,
         })
@@ -213,11 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn an_svid_needs_no_subject() {
+        let id = "spiffe://cluster.local/ns/shop/sa/web";
+        let svid = PeerProperties { subject: None, uri_san: Some(id.as_bytes()), ..properties() };
+        let peer = Peer::from_properties(&svid, false).unwrap();
+        let input = PeerInput::new(&peer, false);
+        assert!(input.authenticated);
+        assert_eq!((input.uri_san, input.common_name, input.subject), (Some(id), None, Some("")));
+    }
+
+    #[test]
     fn a_certificate_with_an_unreadable_fact_is_refused() {
         let digest = InvalidPeer::Property("connection.sha256_peer_certificate_digest");
         for (note, properties, want) in [
             (
-                "no subject",
+                "no name at all",
                 PeerProperties { subject: None, ..properties() },
                 InvalidSubject::NotText.into(),
             ),

@@ -33,7 +33,10 @@ impl Fake {
         fake.set("connection.id", 7_u64.to_le_bytes());
         fake.set("connection.mtls", [u8::from(subject.is_some())]);
         if let Some(subject) = subject {
-            fake.set("connection.subject_peer_certificate", subject);
+            // An SVID of the corpus has no subject, which to Envoy is no such property.
+            let svid = subject.starts_with("spiffe://");
+            let name = if svid { "uri_san" } else { "subject" };
+            fake.set(&format!("connection.{name}_peer_certificate"), subject);
             fake.set("connection.sha256_peer_certificate_digest", [b'0'; 64]);
         }
         fake

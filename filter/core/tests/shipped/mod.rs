@@ -11,21 +11,27 @@ use serde_json::json;
 
 /// Every file of the corpus by its name, with the gate that its cases are for.
 pub(crate) fn corpora() -> Vec<(String, Corpus, Gate)> {
-    let mut rego = BTreeMap::new();
-    modules(&repository().join("rego/kubelet"), "kubelet", &mut rego);
-    let files = fs::read_dir(repository().join("tests/cases")).unwrap();
-    let corpora: Vec<_> = files.map(|file| read(&file.unwrap().path(), &rego)).collect();
-    assert!(corpora.iter().any(|(_, corpus, _)| !corpus.cases.is_empty()), "no cases found");
-    corpora
+    let profiles = [("kubelet", "tests/cases"), ("http", "tests/cases-http")];
+    let corpora = profiles.map(|(profile, folder)| {
+        let mut rego = BTreeMap::new();
+        modules(&repository().join("rego").join(profile), profile, &mut rego);
+        let files = fs::read_dir(repository().join(folder)).unwrap();
+        let corpora: Vec<_> =
+            files.map(|file| read(&file.unwrap().path(), profile, &rego)).collect();
+        assert!(corpora.iter().any(|(_, corpus, _)| !corpus.cases.is_empty()), "{folder} is empty");
+        corpora
+    });
+    corpora.into_iter().flatten().collect()
 }
 
-fn read(file: &Path, rego: &BTreeMap<String, String>) -> (String, Corpus, Gate) {
+fn read(file: &Path, profile: &str, rego: &BTreeMap<String, String>) -> (String, Corpus, Gate) {
     let name = file.file_name().unwrap().to_string_lossy().into_owned();
     let corpus = Corpus::parse(&fs::read_to_string(file).unwrap());
     let corpus = corpus.unwrap_or_else(|e| panic!("{name}: {e}"));
     let config = match &corpus.configuration {
         Some(configuration) => json!(configuration),
         None => json!({
+            "profile": profile,
             "policy": {"modules": rego, "data": corpus.data},
             "node": {"name": "worker-1"},
         }),
