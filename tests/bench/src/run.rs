@@ -38,7 +38,9 @@ pub(crate) async fn run(rounds: usize, requests: usize, to: &Path) -> anyhow::Re
     text.push_str(&workers(&cluster, &policies).await?);
     let version = Command::new(envoy::binary()?).arg("--version").output()?.stdout;
     let version = String::from_utf8_lossy(&version);
-    let version = version.split('/').nth(1).context("no version")?;
+    // `envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
+    let version = version.split("version: ").nth(1).and_then(|it| it.split('/').nth(1));
+    let version = version.context("no version")?;
     text.push_str("\n## Machine\n\n");
     text.push_str(&machine(&format!("Envoy {version}")));
     std::fs::write(to.join("results.md"), text)?;

@@ -203,9 +203,9 @@ fn change(configuration: &mut Value, options: &Options<'_>) -> anyhow::Result<()
         let logs = array(configuration, &format!("{manager}/access_log"))?;
         logs.truncate(usize::from(*variant != Variant::Bare));
         for log in logs {
-            log["filter"] = Value::Null;
-            let line =
-                &mut log["typed_config"]["log_format"]["text_format_source"]["inline_string"];
+            log.as_object_mut().context("an access log")?.remove("filter");
+            let format = "/typed_config/log_format/text_format_source/inline_string";
+            let line = log.pointer_mut(format).context(format)?;
             *line = json!(LINE);
         }
     }
