@@ -41,7 +41,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo demo-approver demo-pods up down lint test test-net test-node differential fuzz bench soak
+.PHONY: help tools wasm demo demo-approver demo-pods up down lint test test-net test-node differential fuzz bench bench-pods soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -71,7 +71,7 @@ down: ## stop what `make up` started
 
 lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licences and sources
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features gatelet-tests/net -- -D warnings
 	rustup --quiet target add wasm32-wasip1 wasm32-unknown-unknown
 	cargo clippy --locked --package gatelet-wasm --all-features --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package gatelet-approver --target wasm32-wasip1 -- -D warnings
@@ -82,8 +82,13 @@ test: tools wasm $(FAULTY) ## every test that needs no root: unit, corpus, Rego,
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
 
-bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers: tests/bench/results.md, ten minutes
+bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers, and the sidecar: results in tests/bench, ten minutes; needs root
 	cargo run --locked --release --package gatelet-bench --bin bench -- run --to tests/bench
+	@$(MAKE) --no-print-directory bench-pods
+
+bench-pods: tools $(TARGET)/gatelet.wasm ## the part of `make bench` between pods: tests/bench/pods.md, two minutes; needs root
+	cargo build --locked --release --package gatelet-cli --package gatelet-tests --bins
+	@$(TARGET)/release/bench-pods --to tests/bench
 
 soak: tools $(TARGET)/gatelet.wasm ## thousands of open sessions, slow clients and policy updates at once
 	ulimit -n $$(ulimit -Hn) && cargo run --locked --release --package gatelet-bench --bin bench -- soak

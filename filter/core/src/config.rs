@@ -34,7 +34,8 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// What becomes of the policy's denials.
     pub mode: Mode,
-    /// The only peers that get anything, whatever the policy says; `None` leaves it to the policy.
+    /// Of callers with a certificate, the only ones that get anything, whatever the policy says; `None`
+    /// leaves it to the policy.
     pub peers: Option<Vec<PeerPin>>,
     /// Certificates whose owners get nothing, whatever the policy and the mode say.
     pub denied_certificates: Vec<CertificateDigest>,
@@ -295,6 +296,12 @@ impl TryFrom<Written> for Config {
             return Err(field(
                 "the adapter `kubelet-tls-proxy` needs `peers`",
                 "such a policy doesn't look at who is asking: list who may",
+            ));
+        }
+        if token_cluster.is_some() && policy.adapter.is_some() {
+            return Err(field(
+                "the adapter `kubelet-tls-proxy` knows no callers with a token",
+                "remove `token_cluster`",
             ));
         }
         match (profile, token_cluster.as_deref()) {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     cache::{Cache, Decided},
-    config::{Config, Mode, PeerPin, PolicyConfig, Profile},
+    config::{Config, Mode, PolicyConfig, Profile},
     decision::{Decision, Denial, Permit, Reason},
     headers::Headers,
     http,
@@ -175,6 +175,9 @@ impl Gate {
         };
         let bearer_token = call.headers.has_bearer_token();
         let question = Question { request, peer: peer.clone(), bearer_token };
+        if let Some(why) = self.turns_away(call, question.request.endpoint()) {
+            return self.turned_away(question, why);
+        }
         if let Some(decided) = self.cache.as_ref().and_then(|cache| cache.get(&question)) {
             return Ruling { is_remembered: true, ..Ruling::decided(decided, Duration::ZERO) };
         }
@@ -186,6 +189,25 @@ impl Gate {
             cache.insert(&decided);
         }
         Ruling::decided(decided, evaluation)
+    }
+
+    /// A denial without a question to the policy. Strangers, who have no certificate, make neither work
+    /// nor long records: of their requests, the log has what it has of those that can't be read.
+    fn turned_away(&self, question: Question, why: &'static str) -> Ruling {
+        let endpoint = question.request.endpoint();
+        let unasked = Ruling::unasked(Reason::Denied, endpoint, &why);
+        if question.peer.certificate.is_none() {
+            return unasked;
+        }
+        let input = question.input(&self.config.node);
+        match Document::masked(&input, &self.config.log.mask) {
+            Ok(document) => {
+                let outcome = Outcome::Denied(Verdict::default());
+                let decided = Some(Rc::new(Decided { question, outcome, document }));
+                Ruling { decided, ..unasked }
+            }
+            Err(error) => *Ruling::failed(endpoint, &error),
+        }
     }
 
     /// Asks the policy, and keeps the input document for the log.
@@ -247,18 +269,15 @@ impl Gate {
         })
     }
 
-    /// What the policy decided, unless the configuration turns the caller away; a dry run only
-    /// watches what the policy denies.
+    /// What the policy decided. A dry run only watches what it denies to the configured peers.
     fn settle(&self, call: &Call<'_>, ruling: Ruling, now: DateTime<Utc>) -> Ruling {
-        if !matches!(ruling.reason, Reason::Allowed | Reason::Denied) {
-            return ruling;
-        }
-        if let Some(why) = self.turns_away(call, ruling.endpoint) {
-            let message = Some(why.to_owned());
-            return Ruling { reason: Reason::Denied, rule: None, message, ..ruling };
-        }
         match &self.config.mode {
-            Mode::DryRun { until } if ruling.reason == Reason::Denied && now < *until => {
+            Mode::DryRun { until }
+                if ruling.reason == Reason::Denied
+                    && now < *until
+                    && self.turns_away(call, ruling.endpoint).is_none()
+                    && has_certificate(call.peer) =>
+            {
                 Ruling { reason: Reason::WouldDeny, ..ruling }
             }
             _ => ruling,
@@ -267,25 +286,23 @@ impl Gate {
 
     /// Why the configuration turns a caller away, whatever the policy says.
     fn turns_away(&self, call: &Call<'_>, endpoint: &str) -> Option<&'static str> {
-        let peer = call.peer;
-        let certificate = peer.as_ref().ok().and_then(|peer| peer.certificate.as_ref());
-        if certificate.is_none() && self.config.profile == Profile::Kubelet {
-            let why = self.turns_away_without_certificate(call, endpoint);
-            if why.is_some() {
-                return why;
-            }
-        }
-        let denied = &self.config.denied_certificates;
-        if certificate.is_some_and(|certificate| denied.iter().any(|it| it.is_of(certificate))) {
+        let Ok(peer) = call.peer else { return Some("the caller is unreadable") };
+        let Some(certificate) = &peer.certificate else {
+            return match self.config.profile {
+                Profile::Kubelet => self.turns_away_without_certificate(call, endpoint),
+                Profile::Http => self.is_unpinned(peer),
+            };
+        };
+        if self.config.denied_certificates.iter().any(|denied| denied.is_of(certificate)) {
             return Some("the caller's certificate is denied by the configuration");
         }
-        let pinned = |pins: &[PeerPin]| {
-            peer.as_ref().is_ok_and(|peer| pins.iter().any(|pin| pin.matches(peer)))
-        };
-        match &self.config.peers {
-            Some(pins) if !pinned(pins) => Some("the caller is not one of the configured peers"),
-            _ => None,
-        }
+        self.is_unpinned(peer)
+    }
+
+    fn is_unpinned(&self, peer: &Peer) -> Option<&'static str> {
+        let pins = self.config.peers.as_ref()?;
+        let is_pinned = pins.iter().any(|pin| pin.matches(peer));
+        (!is_pinned).then_some("the caller is not one of the configured peers")
     }
 
     /// The kubelet is to know such a caller by its token alone. So the token has to get there, and the
@@ -314,9 +331,14 @@ impl Gate {
 
     /// Whether a credential goes on: the token of a caller without a certificate, and nothing else.
     fn lets_keep(&self, call: &Call<'_>, header: &str) -> bool {
-        let has_certificate = call.peer.as_ref().map_or(true, |peer| peer.certificate.is_some());
-        self.config.token_cluster.is_some() && !has_certificate && header == "authorization"
+        self.config.token_cluster.is_some()
+            && call.peer.as_ref().is_ok_and(|peer| peer.certificate.is_none())
+            && header == "authorization"
     }
+}
+
+fn has_certificate(peer: &Result<Peer, InvalidPeer>) -> bool {
+    peer.as_ref().is_ok_and(|peer| peer.certificate.is_some())
 }
 
 /// What the log has of a request without an input document. Not its query: that may have secrets,
@@ -354,11 +376,11 @@ impl Ruling {
         Self::unasked(reason, "none", refusal)
     }
 
-    fn unasked(reason: Reason, endpoint: &'static str, error: &dyn std::error::Error) -> Self {
+    fn unasked(reason: Reason, endpoint: &'static str, why: &dyn std::fmt::Display) -> Self {
         Self {
             reason,
             rule: None,
-            message: Some(error.to_string()),
+            message: Some(why.to_string()),
             endpoint,
             decided: None,
             is_remembered: false,

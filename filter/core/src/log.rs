@@ -43,8 +43,8 @@ pub(crate) struct Record<'a> {
 /// How long a decision took, in nanoseconds, and whether it was remembered. The names are OPA's.
 #[derive(Debug, Serialize)]
 pub(crate) struct Metrics {
-    #[serde(skip_serializing_if = "is_zero")]
-    counter_server_query_cache_hit: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counter_server_query_cache_hit: Option<u8>,
     timer_rego_query_eval_ns: u64,
     timer_server_handler_ns: u64,
 }
@@ -60,7 +60,7 @@ impl Metrics {
     pub(crate) fn new(is_remembered: bool, evaluation: Duration, whole: Duration) -> Self {
         let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self {
-            counter_server_query_cache_hit: u64::from(is_remembered),
+            counter_server_query_cache_hit: is_remembered.then_some(1),
             timer_rego_query_eval_ns: nanoseconds(evaluation),
             timer_server_handler_ns: nanoseconds(whole),
         }
@@ -162,11 +162,6 @@ fn hide(value: &mut Value) -> bool {
             true
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 pub(crate) fn rfc3339<S: serde::Serializer>(

@@ -235,6 +235,41 @@ fn a_token_in_place_of_a_certificate_goes_only_where_the_configuration_says() {
 }
 
 #[test]
+fn a_dry_run_forwards_a_token_that_the_policy_allows_and_no_other() {
+    let dry_run = |decision: &str| {
+        gate(json!({
+            "policy": {"modules": {"a.rego": format!("package kubelet.authz\n\ndecision := {decision}")}},
+            "mode": "dry_run",
+            "dry_run_until": "2026-12-31T00:00:00Z",
+            "peers": [{"common_name": "kube-apiserver-kubelet-client", "organization": "kubeadm:cluster-admins"}],
+            "token_cluster": "tokens",
+        }))
+    };
+    for (decision, want) in [("true", Reason::Allowed), ("false", Reason::Denied)] {
+        let gate = dry_run(decision);
+        let got =
+            ask_without_certificate(&gate, Some("tokens"), ("GET", "/metrics"), &["Bearer t"]);
+        assert_eq!(got, (want, want == Reason::Allowed), "{decision}");
+    }
+}
+
+#[test]
+fn strangers_are_turned_away_before_the_policy_is_asked_and_without_a_long_record() {
+    let all = json!({"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}});
+    let gate = gate(json!({"policy": all, "denied_certificates": ["0".repeat(64)]}));
+    let target = format!("/logs/{}", "a".repeat(50_000));
+    let (reason, record) = ask(&gate, &Ok(Peer::default()), "GET", &target, &[]);
+    assert_eq!(reason, Reason::Denied);
+    assert_eq!(record["input"]["path"].as_str().map(str::len), Some(1024));
+    assert_eq!(record["input"].get("schema"), None);
+    // Of somebody known, everything is on record.
+    let (reason, record) = ask(&gate, &peer(APISERVER, ""), "GET", &target, &[]);
+    assert_eq!(reason, Reason::Denied);
+    assert_eq!(record["input"]["path"], target);
+    assert_eq!(record["message"], "the caller's certificate is denied by the configuration");
+}
+
+#[test]
 fn a_token_beside_a_certificate_stays_behind_whatever_the_configuration_says() {
     let all = json!({"modules": {"a.rego": "package kubelet.authz\n\ndecision := true"}});
     let gate = gate(json!({"policy": all, "token_cluster": "tokens"}));

@@ -115,6 +115,14 @@ fn unknown_repeated_and_senseless_fields_are_refused() {
         ),
         (json!({"token_cluster": ""}), "`token_cluster` is empty"),
         (
+            json!({
+                "token_cluster": "a",
+                "peers": [],
+                "policy": {"modules": {"a.rego": "package a"}, "adapter": "kubelet-tls-proxy"},
+            }),
+            "knows no callers with a token",
+        ),
+        (
             json!({"profile": "http", "http": {"headers": ["X-Tenant"]}}),
             "`http.headers` has `X-Tenant`",
         ),

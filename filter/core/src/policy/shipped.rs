@@ -38,6 +38,7 @@ const SHIPPED: Policy = Policy {
         include_str!("../../../../rego/kubelet/authz/presets/logs/logs.rego"),
         include_str!("../../../../rego/kubelet/authz/presets/observe/observe.rego"),
         include_str!("../../../../rego/kubelet/authz/presets/operate/operate.rego"),
+        include_str!("../../../../rego/kubelet/authz/presets/scrape/scrape.rego"),
     ],
     entrypoint: "data.kubelet.authz.decision",
     data: Shape::Object(&[(
@@ -46,6 +47,7 @@ const SHIPPED: Policy = Policy {
             ("peers", Shape::List(&Shape::Object(&[("presets", LIST)]))),
             ("denied_certificates", LIST),
             ("logs", Shape::Object(&[("namespaces", LIST)])),
+            ("scrape", Shape::Object(&[("endpoints", LIST)])),
             (
                 "operate",
                 Shape::List(&Shape::Object(&[

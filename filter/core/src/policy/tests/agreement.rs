@@ -108,6 +108,7 @@ fn the_interpreter_confirms_whatever_kubelets_are_asked() {
             ],
             "denied_certificates": ["b".repeat(64)],
             "logs": {"namespaces": ["default", "*"]},
+            "scrape": {"endpoints": ["metrics", "healthz"]},
             "operate": [{
                 "namespaces": ["default"], "pods": ["web-0"], "pod_prefixes": ["web-"],
                 "containers": ["app", "*"], "attach": {"stdin": true, "tty": false}, "port_forward": true,
@@ -135,6 +136,8 @@ fn the_interpreter_confirms_whatever_kubelets_are_asked() {
             ("containerLogs", json!({"namespace": "default", "pod": "web-0", "container": "app"})),
             ("metrics", json!({"metrics": {"source": "kubelet"}})),
             ("pods", json!({})),
+            ("stats", json!({"peer": {"authenticated": false, "bearer_token": true}})),
+            ("healthz", json!({"peer": {"authenticated": false, "bearer_token": true}})),
         ].map(|(endpoint, more)| {
             let mut input = json!({
                 "schema": "gatelet/v1", "method": "GET", "endpoint": endpoint,
