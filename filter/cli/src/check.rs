@@ -104,6 +104,13 @@ fn rendered(policy: &PolicyArguments) -> anyhow::Result<Rendered> {
             name()
         )
     })?;
+    if let Some(pointer) = extension_config::difference(&value) {
+        bail!(
+            "{} isn't as `gatelet render` makes it: {pointer}\n\
+             help: render it again, with `--settings` for what the filter has settings for",
+            name()
+        );
+    }
     let config = Config::from_json(configuration.as_bytes()).with_context(name)?;
     Ok(Rendered::Filter(Box::new(config)))
 }
