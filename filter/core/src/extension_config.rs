@@ -36,8 +36,9 @@ pub fn configuration(file: &Value) -> Option<&str> {
 pub fn difference(file: &Value) -> Option<String> {
     let text = |pointer| file.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut rendered = self::file(text(CONFIGURATION), text(MODULE));
-    if let Some(version) = file.get("version_info") {
-        rendered["version_info"].clone_from(version);
+    if let (Some(ours), Some(theirs)) = (rendered.get_mut("version_info"), file.get("version_info"))
+    {
+        ours.clone_from(theirs);
     }
     first_difference(&rendered, file, String::new())
 }
