@@ -131,7 +131,7 @@ $(TARGET)/%/module.wasm: FORCE
 BINARYEN_FEATURES := --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext
 $(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/module.wasm filter/wasm/exports.json filter/approver/exports.json | tools
 	wasm-metadce $(BINARYEN_FEATURES) --graph-file filter/$(CRATE_$*)/exports.json $< -o $<.reduced >/dev/null
-	wasm-opt $(BINARYEN_FEATURES) -O3 $<.reduced -o $@
+	wasm-opt $(BINARYEN_FEATURES) -Os $<.reduced -o $@
 	@test $$(stat -c %s $@) -le $(LIMIT_$*) || { echo "$@ has more than $(LIMIT_$*) bytes" >&2; exit 1; }
 
 $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)
