@@ -51,7 +51,10 @@ fn findings(source: &Source, limits: &Limits) -> anyhow::Result<Vec<String>> {
     if !engine.get_packages()?.contains(&package) {
         return Ok(Vec::new());
     }
-    engine.add_data(Value::from(serde_json::Value::Object(source.data.clone())))?;
+    let data = Value::from(serde_json::Value::Object(source.data.clone()));
+    // As `data`, it can't be searched for unknown keys: packages are among them.
+    engine.set_input(data.clone());
+    engine.add_data(data)?;
     let findings = engine.eval_rule(rule.clone()).with_context(|| rule.clone())?;
     let findings = findings.as_set().with_context(|| rule.clone())?;
     findings
