@@ -3,8 +3,8 @@
 # description: |
 #   Approves what passes every check of the preset in `data.csr.preset`: `strict` (the default),
 #   `inventory` or `rubber-stamp`. Passed checks are a set: what is undefined, or fails, is not in it
-#   and approves nothing. Denials are a set of their own: only what is plainly wrong is denied for good,
-#   all else is left for later or for a person.
+#   and approves nothing. Denials are a set of their own: only what no time and no other object changes
+#   is denied for good, all else is left for later or for a person.
 package csr.approval
 
 # Rules are named by their full path: of an imported package, regorus evaluates every rule.
@@ -88,13 +88,14 @@ _serving := {
 		"access",
 	},
 	"strict": _strict,
-	"inventory": _strict | {"inventory"},
+	"inventory": _strict,
 }
 
+# With an inventory, both are the same. Without one, `inventory` approves nothing.
 _strict := {
 	"malformed", "subject", "organization", "common-name", "username", "groups", "usages",
 	"names-present", "name-kinds", "plain-names", "api-server-names", "extensions", "key",
-	"expiration", "age", "rate", "node", "names", "access",
+	"expiration", "age", "rate", "node", "inventory", "names", "access",
 }
 
 _client := {
@@ -102,19 +103,25 @@ _client := {
 		"malformed", "organization", "common-name", "client-usages", "no-names", "client-access",
 	},
 	"strict": _strict_client,
-	"inventory": _strict_client | {"inventory"},
+	"inventory": _strict_client,
 }
 
 _strict_client := {
 	"malformed", "subject", "organization", "common-name", "client-usages", "no-names", "extensions",
-	"key", "expiration", "age", "rate", "client-access",
+	"key", "expiration", "age", "rate", "inventory", "client-access",
 }
 
 _denied := [check | some check in _order; check in denials]
 
 _missing := ["malformed"] if {
 	is_string(input.malformed)
-} else := [check | some check in _order; check in _required; not check in passed]
+} else := [check | some check in _order; check in _required - _implied; not check in passed]
+
+# Whose names they should be is the better reason.
+_implied contains "names" if {
+	some check in {"node", "inventory"} & _required
+	not check in passed
+}
 
 # The first of a list gives the decision its rule.
 _order := [
@@ -129,6 +136,9 @@ _reason(check) := sprintf("%s.", [input.malformed]) if {
 	is_string(input.malformed)
 } else := data.csr.approval.names.explanation if {
 	check == "names"
+} else := "The data about the API server can't be read." if {
+	check == "api-server-names"
+	not data.csr.approval.names.reserved_is_readable
 } else := _reasons[check]
 
 _reasons := {

@@ -66,7 +66,6 @@ test_what_can_never_become_right_is_denied if {
 		"name-kinds": {"request": {"sans": {"uri": ["spiffe://cluster/admin"]}}},
 		"plain-names": {"request": {"sans": {"dns": ["*.example.com"]}}},
 		"api-server-names": {"request": {"sans": {"dns": ["kubernetes"]}}},
-		"names": {"request": {"sans": {"dns": ["worker-2"]}}},
 		"extensions": {"request": {"certificate_authority": true}},
 		"key": {"request": {"key": {"type": "RSA", "bits": 1024}}},
 		"expiration": {"expiration_seconds": 315360000},
@@ -80,7 +79,7 @@ test_what_can_never_become_right_is_denied if {
 test_what_may_become_right_is_left if {
 	every rule, change in {
 		"node": {"node": {"exists": false, "dns": [], "ip": []}},
-		"names": {"node": {"dns": [], "ip": []}},
+		"names": {"request": {"sans": {"dns": ["worker-2"]}}},
 		"age": {"age_seconds": 86400},
 		"rate": {"existing": {"approved_last_hour": 10}},
 		"access": {"access": {"certificatesigningrequests": false}},
@@ -89,6 +88,40 @@ test_what_may_become_right_is_left if {
 		decision.decision == "leave"
 		decision.rule == rule
 	}
+}
+
+test_an_inventory_is_complete if {
+	every rule, change in {
+		"names": {"dns": ["worker-2"]},
+		"inventory": {"key_sha256": ["0"]},
+	} {
+		every preset in {"strict", "inventory"} {
+			decision := approval.decision with input as example_test.serving with data.csr.preset as preset
+				with data.csr.inventory as {"worker-1": object.union(example_test.entry, change)}
+			decision.decision == "deny"
+			decision.rule == rule
+		}
+	}
+}
+
+test_a_node_that_the_inventory_lacks_is_left if {
+	every inventory in [{}, null, []] {
+		every preset in {"strict", "inventory"} {
+			approval.decision == {
+				"decision": "leave",
+				"rule": "inventory",
+				"reason": "The inventory does not have the node with this key.",
+			} with input as example_test.serving with data.csr.preset as preset with data.csr.inventory as inventory
+		}
+	}
+}
+
+test_one_reason_is_enough if {
+	absent := {"node": {"exists": false, "dns": [], "ip": []}}
+	approval.decision.reason == "There is no such node." with input as object.union(example_test.serving, absent)
+	unready := {"node": {"dns": [], "ip": []}}
+	approval.decision.reason == "The Node object has no addresses yet."
+		with input as object.union(example_test.serving, unready)
 }
 
 # Whatever fact is missing, nothing is approved.
@@ -106,7 +139,7 @@ test_a_missing_fact_approves_nothing if {
 }
 
 test_the_reason_tells_who_spoke_for_the_names if {
-	contains(approval.decision.reason, "which the control plane can edit") with input as example_test.serving
+	contains(approval.decision.reason, "which the control plane and the node itself can edit") with input as example_test.serving
 	contains(approval.decision.reason, "inventory") with input as example_test.serving
 		with data.csr.inventory as {"worker-1": example_test.entry}
 }

@@ -174,15 +174,15 @@ fn cases() -> anyhow::Result<Vec<Case>> {
         draft.also(Name::Uri("spiffe://cluster/admin".to_owned()))
     })?;
     add("a name of an unknown kind", "A D D name-kinds", |draft| draft.also(Name::Other))?;
-    add("the name of another node as well", "A D D names", |draft| draft.also(dns("worker-2")))?;
-    add("the address of another node as well", "A D D names", |draft| {
+    add("the name of another node as well", "A L D names", |draft| draft.also(dns("worker-2")))?;
+    add("the address of another node as well", "A L D names", |draft| {
         draft.also(Name::Ip(vec![10, 0, 0, 12]))
     })?;
     add("the API server's name", "A D D api-server-names", |draft| draft.also(dns("kubernetes")))?;
     add("the API server's full name", "A D D api-server-names", |draft| {
         draft.also(dns("kubernetes.default.svc.cluster.local"))
     })?;
-    add("the API server's service address", "A D D names", |draft| {
+    add("the API server's service address", "A L D names", |draft| {
         draft.also(Name::Ip(vec![10, 96, 0, 1]))
     })?;
     add("localhost", "A D D api-server-names", |draft| draft.also(dns("localhost")))?;

@@ -23,7 +23,7 @@ fn a_good_request_is_approved_recorded_and_told_of() {
     api.run(&mut shipped(&json!({})), TimeDelta::seconds(1));
     let (r#type, message) = api.condition("csr").unwrap();
     assert_eq!(r#type, "Approved");
-    assert!(message.contains("the Node object, which the control plane can edit"), "{message}");
+    assert!(message.contains("the Node object, which the control plane and the node"), "{message}");
     assert_eq!(api.objects["csr"]["metadata"]["unknown"], json!({"kept": true}));
     assert_eq!(api.record("csr")["result"], "approve");
     assert_eq!(api.events[0]["reason"], "PolicyApproved");

@@ -21,6 +21,35 @@ test_a_bootstrap_token_serves_many_nodes if {
 	approval.decision.rule == "rate" with input as object.union(example_test.client, often)
 }
 
+test_a_client_s_request_is_checked_like_a_server_s if {
+	every rule, change in {
+		"subject": {"request": {"subject": {"attributes": [{"type": "CN", "value": "system:node:worker-1"}]}}},
+		"extensions": {"request": {"certificate_authority": true}},
+		"key": {"request": {"key": {"type": "RSA", "bits": 1024}}},
+		"expiration": {"expiration_seconds": 315360000},
+		"age": {"age_seconds": 86400},
+	} {
+		decision := approval.decision with input as object.union(example_test.client, change)
+		decision.decision != "approve"
+		decision.rule == rule
+	}
+}
+
+test_an_inventory_has_the_last_word_on_clients if {
+	every preset in {"strict", "inventory"} {
+		approval.decision.decision == "approve" with input as example_test.client
+			with data.csr.preset as preset
+			with data.csr.inventory as {"worker-1": example_test.entry}
+		pinned := object.union(example_test.entry, {"key_sha256": ["0"]})
+		approval.decision.decision == "deny" with input as example_test.client
+			with data.csr.preset as preset
+			with data.csr.inventory as {"worker-1": pinned}
+		approval.decision.rule == "inventory" with input as example_test.client
+			with data.csr.preset as preset
+			with data.csr.inventory as {}
+	}
+}
+
 test_a_node_asks_for_no_other_node if {
 	other := object.union(example_test.client, {"username": "system:node:worker-2"})
 	approval.decision.rule == "client-access" with input as other

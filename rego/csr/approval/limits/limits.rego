@@ -2,7 +2,7 @@
 # title: Limits
 # description: |
 #   How strong a key is, how long a certificate may be valid, how old a request, and how many a node may
-#   have. Each limit can be set in `data.csr.limits`.
+#   have asked for. Each limit can be set in `data.csr.limits`.
 package csr.approval.limits
 
 # METADATA
@@ -78,5 +78,6 @@ usual := {
 	"max_age_seconds": 3600,
 	# A kubelet rotates every few weeks, and asks at each start if it has no certificate.
 	"approvals_per_hour": 10,
+	# Of the last hour: older ones are those of a kubelet that waited for an approver.
 	"pending": 20,
 }

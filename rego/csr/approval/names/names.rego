@@ -4,7 +4,8 @@
 #   Which names and addresses a node may have in its certificate, and who says so: an inventory in
 #   `data.csr.inventory`, ranges in `data.csr.cidrs`, names in `data.csr.domains` and
 #   `data.csr.patterns`. Without an inventory the certificate that the node serves does, and else the
-#   Node object, whose addresses the control plane and the node itself can edit.
+#   Node object, whose addresses the control plane and the node itself can edit. An inventory is there
+#   as soon as its key is: one that can't be read has no nodes.
 package csr.approval.names
 
 # METADATA
@@ -24,6 +25,7 @@ passed contains "plain-names" if {
 }
 
 passed contains "api-server-names" if {
+	reserved_is_readable
 	_names & _reserved_names == set()
 	every name in _names {
 		not endswith(name, ".svc")
@@ -37,19 +39,25 @@ passed contains "api-server-names" if {
 	}
 }
 
-# The key that an attested node has can be pinned beside its names.
+passed contains "inventory" if _relies_on_the_cluster
+
+# The keys that an attested node has can be pinned beside its names.
 passed contains "inventory" if {
 	is_object(_entry)
-	_keys(_entry) == null
+	not "key_sha256" in object.keys(_entry)
 }
 
-passed contains "inventory" if input.request.key.sha256 in _keys(_entry)
+passed contains "inventory" if {
+	is_array(_entry.key_sha256)
+	input.request.key.sha256 in _entry.key_sha256
+}
 
 # METADATA
 # description: The names of the checks that the request plainly fails.
+# A Node object may get an address, and a kubelet may be reached, in a moment. An inventory is complete.
 failed contains "names" if {
 	_others != set()
-	_speaks_for_the_node
+	is_object(_entry)
 }
 
 failed contains "plain-names" if {
@@ -77,9 +85,8 @@ failed contains "api-server-names" if {
 }
 
 failed contains "inventory" if {
-	is_object(_entry)
-	is_array(_keys(_entry))
-	not input.request.key.sha256 in _keys(_entry)
+	is_array(_entry.key_sha256)
+	not input.request.key.sha256 in _entry.key_sha256
 }
 
 # METADATA
@@ -92,22 +99,23 @@ sources := "The request is well-formed; nobody compared its names and addresses 
 	_wanted - _from_data == set()
 } else := "The names and addresses are those of the certificate that the node serves." if {
 	_wanted - (_from_data | _from_live) == set()
-} else := "There is no inventory: the names and addresses are those of the Node object, which the control plane can edit."
+} else := concat(" ", [
+	"There is no inventory: the names and addresses are those of the Node object,",
+	"which the control plane and the node itself can edit.",
+])
 
 # METADATA
 # description: Why names and addresses are not permitted, as a sentence.
 explanation := "There are no names and addresses to permit." if {
 	_wanted == set()
-} else := sprintf("The inventory does not have the node %s.", [input.node.name]) if {
-	_has_inventory
-	not _entry
 } else := "The Node object has no addresses yet." if {
-	not _speaks_for_the_node
-} else := sprintf("Not of the node %s by the %s: %s.", [input.node.name, _authority, concat(", ", _others)])
+	_relies_on_the_cluster
+	count(input.node.dns) + count(input.node.ip) == 0
+} else := sprintf("Not of the node %s by %s: %s.", [input.node.name, _authority, concat(", ", _others)])
 
-_authority := "inventory" if {
-	_has_inventory
-} else := "addresses of its Node object"
+_authority := "its Node object or the certificate that it serves" if {
+	_relies_on_the_cluster
+} else := "the inventory"
 
 _others := _wanted - _permitted
 
@@ -132,7 +140,7 @@ _permitted contains name if {
 
 default _has_inventory := false
 
-_has_inventory if is_object(data.csr.inventory)
+_has_inventory if type_name(data.csr.inventory) != ""
 
 # With an inventory, or where one is asked for, the cluster's own word doesn't count.
 _relies_on_the_cluster if {
@@ -140,9 +148,11 @@ _relies_on_the_cluster if {
 	data.csr.approval.preset == "strict"
 }
 
-_entry := data.csr.inventory[input.node.name]
-
-_keys(entry) := object.get(entry, "key_sha256", null)
+_entry := entry if {
+	is_object(data.csr.inventory)
+	entry := data.csr.inventory[input.node.name]
+	is_object(entry)
+}
 
 _from_inventory contains lower(name) if some name in _entry.dns
 
@@ -171,8 +181,8 @@ _from_data contains name if {
 	contains(substring(name, count(pattern.prefix), length), ".") == false
 }
 
-# A certificate of the cluster's CA whose key the node has: the same names may stay. Where there is
-# none, `input.serving` is null and has no names.
+# A certificate of the cluster's CA whose key the node has: the same names may stay, for as long as the
+# node does. Where there is none, `input.serving` is null and has no names.
 _from_live contains lower(name) if {
 	_serves_its_own_certificate
 	some name in input.serving.sans.dns
@@ -184,6 +194,8 @@ _from_live contains ip if {
 }
 
 _serves_its_own_certificate if {
+	input.node.exists == true
+	input.request.subject.common_name == input.username
 	is_string(input.serving.subject.common_name)
 	input.serving.subject.common_name == input.request.subject.common_name
 	input.serving.subject.organizations == ["system:nodes"]
@@ -192,15 +204,6 @@ _serves_its_own_certificate if {
 _from_node contains lower(name) if some name in input.node.dns
 
 _from_node contains ip if some ip in input.node.ip
-
-# Whether what is not permitted is known to be wrong.
-_speaks_for_the_node if is_object(_entry)
-
-_speaks_for_the_node if {
-	_relies_on_the_cluster
-	input.node.exists == true
-	count(input.node.dns) + count(input.node.ip) > 0
-}
 
 # Host names of RFC 1123, and no wildcards. Of a name that has no other letters, nothing is left.
 _is_plain(name) if {
@@ -219,6 +222,20 @@ _is_a_host(ip) if {
 	}
 }
 
+# METADATA
+# description: Whether `data.csr.api_server` can be read. If not, nobody knows what it reserves.
+reserved_is_readable if {
+	is_object(_reserved)
+	object.keys(_reserved) - {"dns", "cidrs"} == set()
+	every _, values in _reserved {
+		is_array(values)
+	}
+}
+
+default _reserved := {}
+
+_reserved := data.csr.api_server
+
 _reserved_names contains name if {
 	some name in [
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
@@ -226,10 +243,16 @@ _reserved_names contains name if {
 	]
 }
 
-_reserved_names contains lower(name) if some name in data.csr.api_server.dns
+_reserved_names contains lower(name) if {
+	reserved_is_readable
+	some name in _reserved.dns
+}
 
 _reserved_cidrs contains cidr if {
 	some cidr in ["127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10"]
 }
 
-_reserved_cidrs contains cidr if some cidr in data.csr.api_server.cidrs
+_reserved_cidrs contains cidr if {
+	reserved_is_readable
+	some cidr in _reserved.cidrs
+}

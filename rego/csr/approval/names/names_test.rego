@@ -18,7 +18,9 @@ test_others_are_not if {
 		{"ip": ["::ffff:10.0.0.11"]},
 	] {
 		not "names" in names.passed with input as _names(sans)
+		not "names" in names.failed with input as _names(sans)
 		"names" in names.failed with input as _names(sans)
+			with data.csr.inventory as {"worker-1": example_test.entry}
 	}
 }
 
@@ -29,8 +31,13 @@ test_an_inventory_has_the_last_word if {
 		with data.csr.inventory as {"worker-1": {"dns": ["worker-1"], "ip": []}}
 }
 
+# A mistake in it mustn't give the Node object the last word.
 test_a_node_that_the_inventory_lacks_has_no_names if {
-	every inventory in [{}, {"worker-2": example_test.entry}] {
+	every inventory in [
+		{}, {"worker-2": example_test.entry}, {"worker-1": null}, {"worker-1": [example_test.entry]},
+		[{"worker-1": example_test.entry}], "worker-1", 1, null, false, true,
+	] {
+		not "inventory" in names.passed with input as example_test.serving with data.csr.inventory as inventory
 		not "names" in names.passed with input as example_test.serving with data.csr.inventory as inventory
 		not "names" in names.failed with input as example_test.serving with data.csr.inventory as inventory
 	}
@@ -46,10 +53,24 @@ test_a_pinned_key_is_the_only_one if {
 		entry := object.union(example_test.entry, {"key_sha256": pinned})
 		passed := names.passed with input as example_test.serving with data.csr.inventory as {"worker-1": entry}
 		("inventory" in passed) == want
+		failed := names.failed with input as example_test.serving with data.csr.inventory as {"worker-1": entry}
+		("inventory" in failed) != want
 	}
 	"inventory" in names.passed with input as example_test.serving
 		with data.csr.inventory as {"worker-1": example_test.entry}
-	not "inventory" in names.passed with input as example_test.serving
+}
+
+test_a_pin_that_can_t_be_read_fits_no_key if {
+	every pinned in [null, false, "", example_test.serving.request.key.sha256, {}, 0] {
+		entry := object.union(example_test.entry, {"key_sha256": pinned})
+		not "inventory" in names.passed with input as example_test.serving
+			with data.csr.inventory as {"worker-1": entry}
+	}
+}
+
+test_only_strict_can_do_without_an_inventory if {
+	"inventory" in names.passed with input as example_test.serving
+	not "inventory" in names.passed with input as example_test.serving with data.csr.preset as "inventory"
 }
 
 test_ranges_domains_and_patterns_permit_more if {
@@ -81,6 +102,9 @@ test_what_a_node_serves_may_be_renewed if {
 	wanted := _names({"dns": ["old-name"], "ip": ["10.0.0.99"]})
 	live := {"subject": wanted.request.subject, "sans": wanted.request.sans}
 	"names" in names.passed with input as object.union(wanted, {"serving": live})
+	every change in [{"node": {"exists": false}}, {"username": "system:node:worker-2"}] {
+		not "names" in names.passed with input as object.union(wanted, object.union(change, {"serving": live}))
+	}
 }
 
 test_what_a_node_serves_does_not_outdo_an_inventory if {
@@ -101,11 +125,9 @@ test_a_pattern_has_two_keys if {
 }
 
 test_the_explanation_names_what_is_missing if {
-	contains(names.explanation, "inventory does not have the node worker-1") with input as example_test.serving
-		with data.csr.inventory as {}
 	contains(names.explanation, "by the inventory: 10.0.0.99") with input as _names({"ip": ["10.0.0.99"]})
 		with data.csr.inventory as {"worker-1": example_test.entry}
-	contains(names.explanation, "Node object: 10.0.0.99") with input as _names({"ip": ["10.0.0.99"]})
+	contains(names.explanation, "Node object or the certificate that it serves: 10.0.0.99") with input as _names({"ip": ["10.0.0.99"]})
 	contains(names.explanation, "no addresses yet") with input as object.union(
 		example_test.serving,
 		{"node": {"dns": [], "ip": []}},
@@ -115,11 +137,13 @@ test_the_explanation_names_what_is_missing if {
 test_an_absent_certificate_equals_nothing if {
 	wanted := _names({"dns": ["old-name"], "ip": []})
 	other := {"common_name": "system:node:worker-2", "organizations": ["system:nodes"]}
+	masters := {"common_name": "system:node:worker-1", "organizations": ["system:masters"]}
 	every serving in [
 		null,
 		{},
 		{"subject": {"common_name": null, "organizations": []}, "sans": wanted.request.sans},
 		{"subject": other, "sans": wanted.request.sans},
+		{"subject": masters, "sans": wanted.request.sans},
 	] {
 		not "names" in names.passed with input as object.union(wanted, {"serving": serving})
 	}
@@ -142,7 +166,7 @@ test_addresses_are_hosts if {
 	every ip in ["10.0.0.11", "203.0.113.7", "fd00::11", "2001:db8::1"] {
 		"plain-names" in names.passed with input as _names({"ip": [ip]})
 	}
-	every ip in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "::1", "ff02::1", "::ffff:10.0.0.11"] {
+	every ip in ["0.0.0.0", "0.1.2.3", "255.255.255.255", "224.0.0.1", "::", "::1", "ff02::1", "::ffff:10.0.0.11"] {
 		not "plain-names" in names.passed with input as _names({"ip": [ip]})
 		"plain-names" in names.failed with input as _names({"ip": [ip]})
 	}
@@ -173,6 +197,18 @@ test_a_range_that_is_none_permits_nothing if {
 			with data.csr.api_server as {"cidrs": [cidr]}
 		not "api-server-names" in names.failed with input as example_test.serving
 			with data.csr.api_server as {"cidrs": [cidr]}
+	}
+}
+
+# A list of what is refused isn't shorter for a mistake in it.
+test_reservations_that_can_t_be_read_let_nobody_through if {
+	every reserved in [
+		null, false, [], "api", {"cidr": ["10.96.0.0/12"]}, {"cidrs": "10.96.0.0/12"}, {"dns": "api"}, {"dns": null},
+	] {
+		not "api-server-names" in names.passed with input as example_test.serving
+			with data.csr.api_server as reserved
+		not "api-server-names" in names.failed with input as example_test.serving
+			with data.csr.api_server as reserved
 	}
 }
 
