@@ -30,6 +30,11 @@ struct Shop {
 
 impl Shop {
     async fn start(mode: &str, data: &serde_json::Value) -> anyhow::Result<Self> {
+        Self::with(mode, "", data).await
+    }
+
+    /// With this line in both files.
+    async fn with(mode: &str, also: &str, data: &serde_json::Value) -> anyhow::Result<Self> {
         let file = tempfile::Builder::new().suffix(".json").tempfile()?;
         fs::write(file.path(), data.to_string())?;
         let rules = project().join("rego/http");
@@ -45,24 +50,25 @@ impl Shop {
         let (web, db) = svids(&issuer, &network)?;
         // Everybody of the namespace may connect: what they may do, the policy says.
         let mesh = format!(
-            "mode {mode}\npeer spiffe://cluster.local/ns/shop/\nnode 10.9.0.1\nhttp {PORT}\n"
+            "mode {mode}\npeer spiffe://cluster.local/ns/shop/\nnode 10.9.0.1\nhttp {PORT}\n{also}\n"
         );
+        let web_mesh = web_mesh() + also;
         let db = Sidecar::deciding(&network.db.namespace, &mesh, &db, Some(&policy)).await?;
         db.admin().wait_for_stat("wasmcustom.gatelet_policy_loaded", |loaded| loaded == 1).await?;
         Ok(Self {
             server: WebServer::start(&network.db.namespace, PORT).await?,
-            web: Sidecar::start(&network.web.namespace, &web_mesh(), &web).await?,
+            web: Sidecar::start(&network.web.namespace, &web_mesh, &web).await?,
             db,
             issuer,
             network,
         })
     }
 
-    async fn run(&self, corpus: &Corpus, case: &Case) -> anyhow::Result<()> {
+    async fn run(&self, corpus: &Corpus, case: &Case, version: Version) -> anyhow::Result<()> {
         let before = self.server.requests().len();
         if let Some(id) = corpus.peers.get(&case.peer).and_then(Option::as_deref) {
             ensure!(id.starts_with("spiffe://"), "{id}");
-            let status = self.send(&self.network.web, case).await?;
+            let status = self.send(&self.network.web, case, version).await?;
             let want = match (case.envoy, case.want.as_str()) {
                 (Some(status), _) => status,
                 (None, "allowed") => 200,
@@ -71,7 +77,7 @@ impl Shop {
             };
             ensure!(status == want, "the answer is {status}, not {want}");
         } else {
-            let answer = self.send(&self.network.outsider, case).await;
+            let answer = self.send(&self.network.outsider, case, version).await;
             ensure!(answer.is_err(), "without an identity there was an answer: {answer:?}");
         }
         let reached: Vec<_> = self
@@ -86,9 +92,22 @@ impl Shop {
         Ok(())
     }
 
-    /// Sends the case's bytes, and returns the status of the answer.
-    async fn send(&self, from: &Host, case: &Case) -> anyhow::Result<u16> {
+    /// Sends the case's request, and returns the status of the answer.
+    async fn send(&self, from: &Host, case: &Case, version: Version) -> anyhow::Result<u16> {
         let mut stream = from.namespace.dial(self.network.db.v4(PORT)).await?;
+        if version == Version::HTTP_2 {
+            let (mut sender, connection) =
+                http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+            let request = by_http2(case).context("nothing to say in HTTP/2")?;
+            let answer = async { Ok(sender.send_request(request).await?.status().as_u16()) };
+            return within("an answer", async {
+                tokio::select! {
+                    answer = answer => answer,
+                    Err(error) = connection => Err(error.into()),
+                }
+            })
+            .await?;
+        }
         let headers: String =
             case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let request =
@@ -103,7 +122,7 @@ impl Shop {
 
 #[tokio::test]
 async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow::Result<()> {
-    let mut ran = 0;
+    let (mut ran, mut by_both) = (0, 0);
     for entry in fs::read_dir(project().join("tests/cases-http"))? {
         let corpus = Corpus::parse(&fs::read_to_string(entry?.path())?)?;
         let shop = Shop::start("strict", &corpus.data.clone().into()).await?;
@@ -117,12 +136,18 @@ async fn every_case_gets_its_answer_and_only_the_allowed_ones_arrive() -> anyhow
                 rotate(&shop.web, &shop.issuer.issue(id, &[])?).await?;
             }
             for case in cases {
-                shop.run(&corpus, case).await.with_context(|| format!("{peer}: {}", case.note))?;
+                let about = || format!("{peer}: {}", case.note);
+                shop.run(&corpus, case, Version::HTTP_11).await.with_context(about)?;
+                if by_http2(case).is_some() {
+                    shop.run(&corpus, case, Version::HTTP_2).await.with_context(about)?;
+                    by_both += 1;
+                }
                 ran += 1;
             }
         }
     }
     assert!(ran > 0, "no cases found");
+    assert!(by_both > ran / 2, "only {by_both} of {ran} cases were sent by HTTP/2");
     Ok(())
 }
 
@@ -148,6 +173,19 @@ async fn http2_is_decided_request_by_request() -> anyhow::Result<()> {
     let asked = |target: &str| Asked { peer, version: Version::HTTP_2, target: target.to_owned() };
     assert_eq!(shop.server.requests(), [asked("/api/catalogue"), asked("/api/orders")]);
     connection.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_caller_of_a_resumed_session_is_known() -> anyhow::Result<()> {
+    let shop = Shop::with("strict", "resumption", &policy()).await?;
+    let db = shop.network.db.v4(PORT);
+    for (path, status) in [("/api/catalogue", 200), ("/api/catalogue", 200), ("/admin", 403)] {
+        let answer = shop.network.web.namespace.get(db, path).await?;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+    }
+    let resumed = shop.db.admin().stat("listener.127.0.0.1_15006.ssl.session_reused").await?;
+    assert_eq!(resumed, 2);
     Ok(())
 }
 
@@ -189,6 +227,23 @@ async fn readiness_waits_for_the_policy() -> anyhow::Result<()> {
         Ok(answer.starts_with("HTTP/1.1 200").then_some(()))
     })
     .await
+}
+
+/// The case in HTTP/2, where it can be said there: this client sends no odd targets, and HTTP/2 has no
+/// upgrades. What Envoy refuses by itself is about HTTP/1.1.
+fn by_http2(case: &Case) -> Option<Request<Empty<Bytes>>> {
+    let says_it = case.envoy.is_none()
+        && case.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("connection"));
+    let mut request = Request::builder()
+        .method(case.method.as_str())
+        .uri(format!("http://db{}", case.target))
+        .version(Version::HTTP_2);
+    for (name, value) in &case.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Empty::new()).ok().filter(|_| says_it)?;
+    let sent = request.uri().path_and_query().map(ToString::to_string);
+    (sent.as_ref() == Some(&case.target)).then_some(request)
 }
 
 /// web may read all below /api.

@@ -1,8 +1,11 @@
 //! Who is at the other end, in both directions.
 
-use gatelet_tests::net::{HELLO, Issuer, Network, Svid};
+use gatelet_tests::net::{HELLO, Issuer, Network, Svid, WebServer};
 
 use crate::support::{DB, PORT, Pods, SECRET, WEB, db_mesh, is_taken_over, rotate, web_mesh};
+
+/// What each side has to say before sessions are resumed.
+const RESUMPTION: &str = "resumption\n";
 
 /// The identities that the certificate of `id` at `host` could be mistaken for.
 fn impostors(
@@ -105,4 +108,70 @@ async fn certificates_are_rotated_without_a_restart() -> anyhow::Result<()> {
     open.read_to_string(&mut answer).await?;
     assert_eq!(answer, HELLO);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_only_where_both_sides_ask_for_it() -> anyhow::Result<()> {
+    for (web, db) in [("", ""), (RESUMPTION, ""), ("", RESUMPTION), (RESUMPTION, RESUMPTION)] {
+        let pages = Pages::start(web, db).await?;
+        pages.are_read().await?;
+        pages.are_read().await?;
+        let both = [web, db] == [RESUMPTION; 2];
+        assert_eq!(pages.resumed().await?, u64::from(both), "{web:?} {db:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_session_outlives_the_certificate_of_either_side() -> anyhow::Result<()> {
+    let pages = Pages::start(RESUMPTION, RESUMPTION).await?;
+    let Pods { web, db, issuer, network, .. } = &pages.pods;
+    let addresses = [network.db.ipv4()];
+    pages.are_read().await?;
+    pages.are_read().await?;
+    assert_eq!(pages.resumed().await?, 1);
+
+    rotate(db, &issuer.issue(DB, &addresses)?).await?;
+    pages.are_read().await?;
+    assert_eq!(pages.resumed().await?, 1, "after the server's");
+    rotate(web, &issuer.issue(WEB, &[])?).await?;
+    pages.are_read().await?;
+    assert_eq!(pages.resumed().await?, 1, "after the caller's");
+
+    rotate(web, &issuer.issue(&format!("{WEB}-2"), &[])?).await?;
+    assert!(pages.are_read().await.is_err(), "another caller");
+    rotate(web, &issuer.issue(WEB, &[])?).await?;
+    pages.are_read().await?;
+    rotate(db, &issuer.issue(&format!("{DB}-2"), &addresses)?).await?;
+    assert!(pages.are_read().await.is_err(), "another server");
+    Ok(())
+}
+
+/// Two pods, and what answers before its callers have said their last: who half-closes first gets no
+/// session to resume.
+struct Pages {
+    pods: Pods,
+    _server: WebServer,
+}
+
+impl Pages {
+    const PORT: u16 = 8082;
+
+    /// With these lines more in the files of web and db.
+    async fn start(web: &str, db: &str) -> anyhow::Result<Self> {
+        let pods = Pods::with(&(web_mesh() + web), &(db_mesh() + db)).await?;
+        let server = WebServer::start(&pods.network.db.namespace, Self::PORT).await?;
+        Ok(Self { pods, _server: server })
+    }
+
+    async fn are_read(&self) -> anyhow::Result<()> {
+        let Network { web, db, .. } = &self.pods.network;
+        let answer = web.namespace.get(db.v4(Self::PORT), "/").await?;
+        anyhow::ensure!(answer.ends_with(HELLO), "{answer}");
+        Ok(())
+    }
+
+    async fn resumed(&self) -> anyhow::Result<u64> {
+        self.pods.db.admin().stat("listener.127.0.0.1_15006.ssl.session_reused").await
+    }
 }

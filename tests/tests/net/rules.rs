@@ -144,6 +144,7 @@ fn a_wrong_line_of_mesh_conf_is_named() -> anyhow::Result<()> {
         ("probe 70000", "`70000` is no port"),
         ("node 1.2.3", "`1.2.3` is no address"),
         ("prob 8080", "there is no `prob`"),
+        ("resumption off", "`resumption` stands alone"),
         ("pass ipv5", "`pass` is ipv4 or ipv6"),
     ] {
         let mesh = format!("{}{line}\n", db_mesh());
