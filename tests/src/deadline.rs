@@ -31,13 +31,45 @@ pub async fn eventually<T>(
     mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {
     within(what, async {
-        let mut ticks = tokio::time::interval(PERIOD);
         loop {
-            ticks.tick().await;
             if let Some(seen) = look().await? {
                 return Ok(seen);
             }
+            // Not by an interval: where looking takes longer than a period, its next tick is there at
+            // once, and nobody else on this thread gets a turn for the next hundred looks.
+            tokio::time::sleep(PERIOD).await;
         }
     })
     .await?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_look_leaves_others_their_turn() -> anyhow::Result<()> {
+        let (tell, mut told) = tokio::sync::oneshot::channel();
+        let mut tell = Some(tell);
+        let mut looks = 0;
+        eventually("the other task", async || {
+            if let Some(tell) = tell.take() {
+                tokio::spawn(async {
+                    for _ in 0..5 {
+                        tokio::task::yield_now().await;
+                    }
+                    tell.send(())
+                });
+            }
+            looks += 1;
+            let begin = Instant::now();
+            while begin.elapsed() < 2 * PERIOD {}
+            Ok(told.try_recv().ok())
+        })
+        .await?;
+        assert_eq!(looks, 2);
+        Ok(())
+    }
 }
