@@ -573,10 +573,16 @@ async fn the_other_faults_are_what_they_say() -> anyhow::Result<()> {
 
     let elsewhere = "https://10.0.0.1:10250/exec";
     let redirecting = Fixture::start_with(|options| {
-        options.fault = Some(Fault::RedirectTo(elsewhere.to_owned()))
+        options.fault = Some(Fault::RedirectTo(StatusCode::FOUND, elsewhere.to_owned()))
     })?;
     let response = get(&redirecting.dialer, "/pods").await?;
-    assert_eq!((response.status, response.header("location").as_deref()), (307, Some(elsewhere)));
+    assert_eq!((response.status, response.header("location").as_deref()), (302, Some(elsewhere)));
+
+    let resetting = Fixture::start_with(|options| options.fault = Some(Fault::Reset))?;
+    let mut client = resetting.send("GET /pods HTTP/1.1\r\nHost: kubelet\r\n\r\n").await?;
+    let error = client.head().await.expect_err("an answer");
+    assert!(format!("{error:#}").contains("ended without a response"), "{error:#}");
+    assert_eq!(resetting.kubelet.requests().len(), 1);
     Ok(())
 }
 

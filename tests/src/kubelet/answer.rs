@@ -55,9 +55,9 @@ pub(super) fn broken_off() -> Answer {
     Answer::Response(response)
 }
 
-pub(super) fn redirect(location: &str) -> Answer {
+pub(super) fn redirect(status: StatusCode, location: &str) -> Answer {
     let mut response = Response::new(empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    *response.status_mut() = status;
     match HeaderValue::from_str(location) {
         Ok(location) => {
             response.headers_mut().insert(LOCATION, location);

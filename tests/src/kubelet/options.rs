@@ -71,6 +71,8 @@ pub enum Fault {
     CloseUpgraded,
     /// Answers break off after their first bytes, and the connection is reset.
     BreakOff,
-    /// Every request gets a 307 to this location.
-    RedirectTo(String),
+    /// Requests are recorded, and the connection is reset before a byte of an answer.
+    Reset,
+    /// Every request gets this status, with this location.
+    RedirectTo(StatusCode, String),
 }

@@ -28,7 +28,9 @@ pub(super) async fn answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
     let target = Target::parse(&request.target);
     let segments = match target.route() {
         Route::Segments(segments) => segments,
-        Route::Redirect(location) => return answer::redirect(&location),
+        Route::Redirect(location) => {
+            return answer::redirect(StatusCode::TEMPORARY_REDIRECT, &location);
+        }
         Route::Unknown => return text(StatusCode::NOT_FOUND, "404 page not found\n"),
         Route::Unreadable => return text(StatusCode::BAD_REQUEST, "400 Bad Request"),
     };

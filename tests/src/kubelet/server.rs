@@ -1,7 +1,7 @@
 //! The listener, and what happens on a connection: TLS, the tap, HTTP, the tunnel after an upgrade.
 
-use std::convert::Infallible;
 use std::future::{pending, ready};
+use std::io;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,7 +67,7 @@ impl Listener {
         Ok(Self { socket, tls })
     }
 
-    pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
         match &self.socket {
             Bound::Listening(listener) => listener.local_addr(),
             Bound::Refusing(socket) => socket.local_addr(),
@@ -124,7 +124,7 @@ async fn connection(kubelet: Arc<Kubelet>, tls: TlsAcceptor, stream: TcpStream, 
     stream.set_nodelay(true).ok();
     match kubelet.options.fault {
         // Closing is a reset then.
-        Some(Fault::BreakOff) => drop(stream.set_zero_linger()),
+        Some(Fault::BreakOff | Fault::Reset) => drop(stream.set_zero_linger()),
         Some(Fault::NeverGreet) => return pending().await,
         _ => {}
     }
@@ -145,13 +145,17 @@ async fn connection(kubelet: Arc<Kubelet>, tls: TlsAcceptor, stream: TcpStream, 
 /// Where a request leaves what has to run once its connection was upgraded.
 type Slot = Mutex<Option<BoxFuture<'static, ()>>>;
 
+/// An error ends the connection without an answer.
 async fn respond(
     kubelet: &Kubelet,
     wire: &Wire,
     session: &Slot,
     mut request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> io::Result<Response<Body>> {
     let answer = match wire.take() {
+        Some(_) if matches!(kubelet.options.fault, Some(Fault::Reset)) => {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         Some(recorded) => {
             let answer = faulty_answer(kubelet, &recorded).await;
             if !recorded.header("upgrade").is_empty() {
@@ -183,7 +187,7 @@ async fn faulty_answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
     match &kubelet.options.fault {
         Some(Fault::NeverAnswer) => return pending().await,
         Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
-        Some(Fault::RedirectTo(location)) => return answer::redirect(location),
+        Some(Fault::RedirectTo(status, location)) => return answer::redirect(*status, location),
         Some(Fault::AnswerUpgradesWith(status)) if !request.header("upgrade").is_empty() => {
             return text(*status, "no upgrade today");
         }
@@ -192,7 +196,8 @@ async fn faulty_answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
             Fault::AnswerUpgradesWith(_)
             | Fault::CloseUpgraded
             | Fault::NeverGreet
-            | Fault::RefuseConnections,
+            | Fault::RefuseConnections
+            | Fault::Reset,
         )
         | None => {}
     }
