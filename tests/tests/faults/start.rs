@@ -69,6 +69,40 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The kubelet of profile hardened is known by a CA that callers have, too: however the files are
+/// written, and while a new one takes over.
+#[test]
+fn start_lets_tokens_in_where_a_ca_is_in_both_files() -> anyhow::Result<()> {
+    const ELSEWHERE: &str = "--tokens is for profile hardened";
+    // The next thing that is wrong.
+    const KNOWN: &str = "is rendered not to let tokens in";
+    let folder = folder()?;
+    let file = |name| folder.path().join(format!("certs/{name}/ca.crt"));
+    let (cluster, own) =
+        (fs::read_to_string(file("serving"))?, fs::read_to_string(file("kubelet"))?);
+    for (row, serving, kubelet, message) in [
+        ("two CAs", cluster.clone(), own.clone(), ELSEWHERE),
+        ("one CA", cluster.clone(), cluster.clone(), KNOWN),
+        ("an empty line at the end", cluster.clone(), format!("{cluster}\n"), KNOWN),
+        ("no end of the last line", cluster.trim_end().to_owned(), cluster.clone(), KNOWN),
+        ("other line ends", cluster.replace('\n', "\r\n"), cluster.clone(), KNOWN),
+        ("text before it", format!("the cluster's\n{cluster}"), cluster.clone(), KNOWN),
+        ("a new one for callers", format!("{own}{cluster}"), cluster.clone(), KNOWN),
+        ("a new one for the kubelet", cluster.clone(), format!("{own}{cluster}"), KNOWN),
+        ("nothing but text", "the cluster's\n".to_owned(), "the cluster's\n".to_owned(), ELSEWHERE),
+    ] {
+        fs::write(file("serving"), serving)?;
+        fs::write(file("kubelet"), kubelet)?;
+        let output = script_command("start", folder.path())
+            .args(["--address", "127.0.0.1", "--node", NODE, "--tokens"])
+            .env("ENVOY_BIN", binary()?)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(message), "{row}: {said}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn start_has_the_policy_checked() -> anyhow::Result<()> {
     let folder = folder()?;
