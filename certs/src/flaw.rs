@@ -22,6 +22,8 @@ pub enum Flaw {
     NoNames,
     /// A server's certificate names `elsewhere.invalid`.
     WrongName,
+    /// A server's certificate has a name that breaks out of JSON and commands a terminal.
+    HostileName,
 }
 
 impl Flaw {
@@ -43,6 +45,9 @@ impl Flaw {
             Self::WrongUsage => Leaf { purposes: vec![ServerAuth], ..leaf },
             Self::NoNames => Leaf { names: Vec::new(), ..leaf },
             Self::WrongName => Leaf { names: vec![dns_name("elsewhere.invalid")?], ..leaf },
+            Self::HostileName => {
+                Leaf { names: vec![dns_name("elsewhere\",\"x\":\"\u{1b}[2J\r\n")?], ..leaf }
+            }
             Self::WrongCa => {
                 let name = identity.ca.identity().common_name;
                 return Authority::create(name, now, options.ca_days)?.issue(&leaf);

@@ -1,5 +1,6 @@
 //! What callers get when the kubelet doesn't do its part.
 
+use std::fs;
 use std::time::Duration;
 
 use gatelet_certs::{Flaw, Persona};
@@ -19,8 +20,9 @@ async fn a_kubelet_that_fails_is_told_apart_in_the_log_and_not_by_callers() -> a
         (Fault::RefuseConnections, 503, "Kubelet unavailable", 0, "UF", "cx_connect_fail"),
         // After two seconds.
         (Fault::NeverGreet, 503, "Kubelet unavailable", 0, "UF", "cx_connect_timeout"),
+        (Fault::Reset, 503, "Kubelet unavailable", 1, "UC", "cx_destroy_remote_with_active_rq"),
         (Fault::BreakOff, 200, "the first bytes", 1, "UPE", "cx_destroy_remote_with_active_rq"),
-        (Fault::RedirectTo(elsewhere), 307, "", 1, "-", "rq_307"),
+        (Fault::RedirectTo(StatusCode::FOUND, elsewhere), 302, "", 1, "-", "rq_302"),
     ] {
         let row = format!("{fault:?}");
         let breaks_off = matches!(fault, Fault::BreakOff);
@@ -41,10 +43,15 @@ async fn a_kubelet_that_fails_is_told_apart_in_the_log_and_not_by_callers() -> a
         let record = log.wait_for(&row, ended).await?;
         assert_eq!(record["decision"]["reason"], "allowed", "{row}: {record}");
         assert_eq!(record["response_flags"], flags, "{row}: {record}");
+        if flags != "-" {
+            let failed = |record: &Value| record.get("failed").is_some();
+            let failed = log.wait_for(&row, failed).await?;
+            assert_eq!(failed["response_flags"], flags, "{row}: {failed}");
+        }
         let counter = format!("cluster.kubelet.upstream_{counter}");
         assert_ne!(fixture.gate.admin().stat(&counter).await?, 0, "{row}");
     }
-    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 4);
+    assert_eq!(fixture.decided("containerLogs", "allowed").await?, 5);
     Ok(())
 }
 
@@ -90,9 +97,12 @@ async fn a_slow_kubelet_has_a_minute_unless_it_streams() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_upgrade_that_does_not_last_ends_the_connection() -> anyhow::Result<()> {
     let mut fixture = Fixture::start(ALL).await?;
+    let elsewhere = "https://elsewhere.invalid/".to_owned();
     for (fault, status) in [
         (Fault::AnswerUpgradesWith(StatusCode::OK), 200),
+        (Fault::RedirectTo(StatusCode::FOUND, elsewhere), 302),
         (Fault::AnswerUpgradesWith(StatusCode::FORBIDDEN), 403),
+        (Fault::AnswerUpgradesWith(StatusCode::INTERNAL_SERVER_ERROR), 500),
         (Fault::CloseUpgraded, 101),
     ] {
         let row = format!("{fault:?}");
@@ -104,7 +114,8 @@ async fn an_upgrade_that_does_not_last_ends_the_connection() -> anyhow::Result<(
              Upgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n"
         );
         client.send(format!("{upgrade}GET /pods HTTP/1.1\r\nHost: n\r\n\r\n").as_bytes()).await?;
-        assert_eq!(client.response().await?.status, status, "{row}");
+        let answer = client.response().await?;
+        assert_eq!((answer.status, answer.header("location")), (status, None), "{row}");
         assert_eq!(client.rest().await?, b"", "{row}");
         assert_eq!(fixture.reached(), [EXEC], "{row}");
         let ended = |record: &Value| record["log_type"] == "DownstreamEnd";
@@ -112,7 +123,7 @@ async fn an_upgrade_that_does_not_last_ends_the_connection() -> anyhow::Result<(
         assert_eq!(record["decision"]["reason"], "allowed", "{row}: {record}");
         assert_eq!(record["response_code"], status, "{row}: {record}");
     }
-    assert_eq!(fixture.decided("exec", "allowed").await?, 3);
+    assert_eq!(fixture.decided("exec", "allowed").await?, 5);
     assert_eq!(fixture.decided("pods", "allowed").await?, 0);
     Ok(())
 }
@@ -139,9 +150,12 @@ async fn only_this_nodes_kubelet_gets_requests() -> anyhow::Result<()> {
             let row = format!("{profile:?} {flaw:?}");
             assert_eq!((answer.status, &*answer.text()), (503, "Kubelet unavailable"), "{row}");
             assert_eq!(fixture.reached(), Vec::<String>::new(), "{row}");
-            let record = log.wait_for(&row, is_about("containerLogs")).await?;
-            let details = record["response_code_details"].as_str();
-            assert!(details.is_some_and(|text| text.contains("TLS_error")), "{row}: {record}");
+            let decided = log.wait_for(&row, is_about("containerLogs")).await?;
+            assert_eq!(decided["response_flags"], "UF", "{row}: {decided}");
+            let failed = log.wait_for(&row, |record| record.get("failed").is_some()).await?;
+            let reason = failed["failed"]["reason"].as_str();
+            assert!(reason.is_some_and(|text| text.contains("TLS_error")), "{row}: {failed}");
+            assert_eq!(failed["connection_id"], decided["connection_id"], "{row}");
         }
         let failed = async |why| {
             fixture.gate.admin().stat(&format!("cluster.kubelet.ssl.fail_verify_{why}")).await
@@ -149,5 +163,25 @@ async fn only_this_nodes_kubelet_gets_requests() -> anyhow::Result<()> {
         let counted = failed("error").await? + failed("san").await?;
         assert_eq!(counted, flaws.len() as u64, "{profile:?}");
     }
+    Ok(())
+}
+
+/// Envoy's reason quotes the names in the kubelet's certificate.
+#[tokio::test]
+async fn a_kubelet_writes_nothing_of_its_own_into_the_log() -> anyhow::Result<()> {
+    let mut fixture = Fixture::start(ALL).await?;
+    let serving = fixture.cluster.flawed(Persona::KubeletServingOwned, Flaw::HostileName)?;
+    fixture.replace_kubelet(|kubelet| kubelet.serving = serving.into()).await?;
+    assert_eq!(get(&fixture.apiserver()?, LOG).await?.status, 503);
+    let decisions = fixture.gate.decisions();
+    let failed = |record: &Value| record.get("failed").is_some();
+    let record = decisions.wait_for("the reason", failed).await?;
+    let reason = record["failed"]["reason"].as_str();
+    assert!(reason.is_some_and(|text| text.contains("elsewhere")), "{record}");
+    decisions.wait_for("the decision", is_about("containerLogs")).await?;
+    assert_eq!(decisions.records()?.len(), 2);
+    let log = fs::read(decisions.path())?;
+    let odd = log.iter().find(|byte| !matches!(byte, b'\n' | b' '..=b'~'));
+    assert_eq!(odd, None, "{}", log.escape_ascii());
     Ok(())
 }

@@ -29,11 +29,17 @@ async fn a_trap_costs_its_request_and_its_workers_sessions_and_the_filter_is_bac
         client.send(request.as_bytes()).await?;
         assert_eq!(client.response().await?.status, 503, "{traps}");
         assert_eq!(fixture.reached(), reached, "{traps}");
-        let trapped = |record: &Value| record["response_code"] == 503;
+        let why = if decision.is_some() { "failed" } else { "refused" };
+        let trapped = |record: &Value| record.get(why).is_some();
         let record = log.wait_for(traps, trapped).await?;
-        assert_eq!(record["decision"]["reason"].as_str(), decision, "{record}");
-        let refused = decision.is_none().then_some("wasm_fail_stream");
-        assert_eq!(record["refused"]["reason"].as_str(), refused, "{record}");
+        assert_eq!(record[why]["reason"], "wasm_fail_stream", "{record}");
+        assert_eq!(record["response_code"], 503, "{record}");
+        let is_decided = |record: &Value| {
+            record["response_code"] == 503 && record["decision"]["reason"].is_string()
+        };
+        let decided = log.records()?.into_iter().find(is_decided);
+        let reason = decided.as_ref().and_then(|it| it["decision"]["reason"].as_str());
+        assert_eq!(reason, decision, "{traps}");
 
         eventually("the filter to be back", async || {
             client.send_request("GET", LOG).await?;
@@ -54,9 +60,14 @@ async fn a_trap_costs_its_request_and_its_workers_sessions_and_the_filter_is_bac
         undisturbed += u32::from(session.read_until("undisturbed").await.is_ok());
     }
     assert_eq!(undisturbed, 1);
+    let log = fixture.gate.decisions();
     let cut = |record: &Value| is_about("exec")(record) && record["log_type"] == "DownstreamEnd";
-    let record = fixture.gate.decisions().wait_for("the end of the one that is cut", cut).await?;
-    assert_eq!(record["response_code_details"], "wasm_fail_stream", "{record}");
+    let cut = log.wait_for("the end of the one that is cut", cut).await?;
+    let why = |record: &Value| {
+        record.get("failed").is_some() && record["connection_id"] == cut["connection_id"]
+    };
+    let why = log.wait_for("the reason", why).await?;
+    assert_eq!(why["failed"]["reason"], "wasm_fail_stream", "{why}");
     Ok(())
 }
 
