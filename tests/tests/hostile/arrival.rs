@@ -14,7 +14,7 @@ pub(crate) fn is_plain(request: &Recorded) -> anyhow::Result<()> {
         let name = name.to_ascii_lowercase();
         let odd = match name.as_str() {
             "authorization" | "proxy-authorization" | "cookie" | "x-forwarded-client-cert" => true,
-            "expect" | "trailer" | "transfer-encoding" => true,
+            "expect" | "http2-settings" | "te" | "trailer" | "transfer-encoding" => true,
             "content-length" => value != b"0",
             name => {
                 name.contains('_')
