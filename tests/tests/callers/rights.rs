@@ -3,7 +3,9 @@
 
 use gatelet_certs::Flaw;
 use gatelet_tests::client::{Dialer, RawClient, Response};
+use gatelet_tests::fixture::{self, ALL, Fixture};
 use gatelet_tests::kubelet::{Recorded, User};
+use serde_json::Value;
 
 use crate::support::{Certificate, METRICS_SERVER, SCRAPE, Setup, TOKEN, everything};
 
@@ -181,6 +183,37 @@ async fn no_credential_rides_along_on_an_upgrade() -> anyhow::Result<()> {
         };
         assert_eq!((status, arrivals), want, "{what}");
     }
+    Ok(())
+}
+
+/// The filter removes credentials, and every one. Should it fail to, the route has removed these.
+#[tokio::test]
+async fn without_the_filter_the_best_known_credentials_stay_behind_all_the_same()
+-> anyhow::Result<()> {
+    let without_the_filter = |configuration: &mut Value| {
+        let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config\
+                       /http_filters";
+        let filters = configuration.pointer_mut(filters).and_then(Value::as_array_mut);
+        let filter = filters.expect("the filters of requests").remove(0);
+        assert_eq!(filter["name"], "gatelet");
+    };
+    let setup = fixture::Setup { change: without_the_filter, ..fixture::Setup::default() };
+    let fixture = Fixture::start_as(ALL, setup).await?;
+    let lines = [
+        "Authorization: Bearer <token>",
+        "Authorization: Basic cm9vdDpyb290",
+        "Impersonate-User: system:admin",
+        "Impersonate-Group: system:masters",
+        "Impersonate-Uid: 0",
+        "X-Remote-User: system:admin",
+        "X-Remote-Group: system:masters",
+        "X-Remote-Uid: 0",
+        "X-Forwarded-Client-Cert: Hash=00",
+    ];
+    assert_eq!(send(&fixture.apiserver()?, SCRAPE, &lines).await?.status, 200);
+    let requests = fixture.kubelet.requests();
+    let arrivals: Vec<_> = requests.iter().map(Arrival::of).collect();
+    assert_eq!(arrivals, [Arrival { user: GATE, credentials: vec![] }]);
     Ok(())
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum Certificate {
 pub(crate) struct Setup {
     pub(crate) gate: Gate,
     pub(crate) kubelet: StandInKubelet,
+    /// What the kubelet was started with.
+    sound_kubelet: kubelet::Options,
     cluster: Cluster,
     _scratch: TempDir,
 }
@@ -56,14 +58,23 @@ impl Setup {
             may_get: vec!["metrics".to_owned(), "healthz".to_owned()],
         };
         let webhook = Webhook { tokens: BTreeMap::from([(TOKEN.to_owned(), metrics_server)]) };
-        let kubelet = StandInKubelet::start(kubelet::Options {
+        let sound_kubelet = kubelet::Options {
             webhook: Some(webhook),
             ..profile.kubelet(&cluster, scratch.path())?
-        })?;
+        };
+        let kubelet = StandInKubelet::start(sound_kubelet.clone())?;
         let options =
             Options { profile, tokens, ..Options::new(&cluster, kubelet.address(), policy) };
         let gate = Gate::start(options).await?;
-        Ok(Self { gate, kubelet, cluster, _scratch: scratch })
+        Ok(Self { gate, kubelet, sound_kubelet, cluster, _scratch: scratch })
+    }
+
+    /// Puts a kubelet whose certificate has a flaw in the place of this one.
+    pub(crate) async fn replace_kubelet(&mut self, flaw: Flaw) -> anyhow::Result<()> {
+        let serving = self.cluster.flawed(Persona::KubeletServingHardened, flaw)?.into();
+        self.kubelet.replace(kubelet::Options { serving, ..self.sound_kubelet.clone() })?;
+        let connections = "cluster.kubelet-tokens.upstream_cx_active";
+        self.gate.admin().wait_for_stat(connections, |count| count == 0).await.map(drop)
     }
 
     /// Calls the gate with this certificate.

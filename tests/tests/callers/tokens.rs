@@ -5,9 +5,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use gatelet_certs::Flaw;
 use gatelet_tests::client::{Dialer, RawClient, Response, get};
 use gatelet_tests::command::render;
-use gatelet_tests::envoy::project;
+use gatelet_tests::envoy::{Shipped, project};
 use gatelet_tests::gate::{POLICY, Profile};
 
 use crate::support::{Certificate, SCRAPE, Setup, TOKEN, everything};
@@ -99,23 +100,55 @@ async fn tokens_change_one_word_of_the_shipped_configuration() -> anyhow::Result
     let envoy = folder.join("envoy");
     fs::write(&envoy, "#!/bin/sh\n[ \"$1\" = --version ] && echo 'envoy version: 0/1.40.0/x'\n")?;
     fs::set_permissions(&envoy, Permissions::from_mode(0o755))?;
-    let mut configurations = Vec::new();
-    for tokens in [false, true] {
+    let start = |configuration: &str, tokens: bool| {
+        fs::write(folder.join("given.yaml"), configuration)?;
         fs::write(folder.join(POLICY), everything(tokens)?)?;
         let mut start = Command::new(project().join("envoy/kubelet/start"));
-        start.args(["--address", "192.0.2.10", "--node", "node.invalid"]);
+        start.args(["--config", "given.yaml", "--address", "192.0.2.10", "--node", "node.invalid"]);
         start.args(tokens.then_some("--tokens"));
-        start.env("ENVOY_BIN", &envoy).env("GATELET_BIN", "true").current_dir(folder).output()?;
-        configurations.push(fs::read_to_string(folder.join("envoy.node.yaml"))?);
+        start.env("ENVOY_BIN", &envoy).env("GATELET_BIN", "true").current_dir(folder);
+        anyhow::Ok(String::from_utf8(start.output()?.stderr)?)
+    };
+    let shipped = project().join("envoy/kubelet/envoy.yaml");
+    let yaml = fs::read_to_string(&shipped)?;
+    let json = Shipped::read(&shipped)?.as_json().to_string();
+    for (configuration, was, is) in [
+        (&yaml, "require_client_certificate: true", "require_client_certificate: false"),
+        (&json, "\"require_client_certificate\":true", "\"require_client_certificate\":false"),
+    ] {
+        for (tokens, wanted) in
+            [(false, configuration), (true, &configuration.replacen(was, is, 1))]
+        {
+            let said = start(configuration, tokens)?;
+            assert_eq!(&fs::read_to_string(folder.join("envoy.node.yaml"))?, wanted, "{said}");
+        }
+        let none = configuration.replace(was, is);
+        let other = configuration.replacen(was, is, 1);
+        for odd in [none, other] {
+            let said = start(&odd, true)?;
+            let refusal = "start: --tokens changes one `require_client_certificate: true`";
+            assert!(said.contains(refusal), "{said}");
+        }
     }
-    let shipped = fs::read_to_string(project().join("envoy/kubelet/envoy.yaml"))?;
-    assert_eq!(configurations[0], shipped);
-    let changed = shipped.lines().zip(configurations[1].lines()).filter(|(was, is)| was != is);
-    let changed: Vec<_> = changed.map(|(was, is)| (was.trim(), is.trim())).collect();
-    assert_eq!(
-        changed,
-        [("require_client_certificate: true", "require_client_certificate: false")]
-    );
+    Ok(())
+}
+
+/// Nobody's token goes to somebody who only has the kubelet's port.
+#[tokio::test]
+async fn only_this_nodes_kubelet_gets_tokens() -> anyhow::Result<()> {
+    let mut setup = Setup::start(true, &everything(true)?).await?;
+    let nobody = setup.dialer(Certificate::Missing)?;
+    assert_eq!(ask(&nobody, "GET", SCRAPE, "").await?.status, 200);
+    for (flaw, counter) in
+        [(Flaw::WrongName, "fail_verify_san"), (Flaw::WrongCa, "fail_verify_error")]
+    {
+        setup.replace_kubelet(flaw).await?;
+        let answer = ask(&nobody, "GET", SCRAPE, "").await?;
+        assert_eq!((answer.status, &*answer.text()), (503, "Kubelet unavailable"), "{flaw:?}");
+        assert_eq!(setup.kubelet.requests().len(), 0, "{flaw:?}");
+        let counter = format!("cluster.kubelet-tokens.ssl.{counter}");
+        assert_eq!(setup.gate.admin().stat(&counter).await?, 1, "{flaw:?}");
+    }
     Ok(())
 }
 
