@@ -46,6 +46,16 @@ test_a_caller_reads_below_its_path if {
 	}
 }
 
+test_every_method_of_an_entry_is_allowed if {
+	every method in ["GET", "HEAD"] {
+		authz.decision == {"allow": true, "rule": "web-reads-catalogue"} with input as object.union(
+			_request,
+			{"method": method},
+		)
+			with data.http.peers as _entries
+	}
+}
+
 test_a_caller_reads_nothing_beside_its_path if {
 	every segments in [[], ["api"], ["api", "catalogue2"], ["catalogue", "api"], ["v1", "api", "catalogue"], null] {
 		authz.decision == _denied with input as object.union(_request, {"segments": segments})
@@ -73,6 +83,10 @@ test_another_identity_is_denied if {
 	every peer in [
 		{"uri_san": "spiffe://cluster.local/ns/shop/sa/web2"},
 		{"uri_san": "spiffe://cluster.local/ns/other/sa/web"},
+		{"uri_san": "spiffe://cluster.local/ns/shop/sa/web/"},
+		{"uri_san": "spiffe://cluster.local/ns/shop/sa/"},
+		{"uri_san": "spiffe://cluster.local/ns/shop/sa/Web"},
+		{"uri_san": "spiffe://elsewhere.invalid/ns/shop/sa/web"},
 		{"uri_san": null},
 		{"authenticated": false},
 	] {
@@ -84,6 +98,38 @@ test_an_entry_without_spiffe_id_names_nobody if {
 	every id in [null, "", "https://cluster.local/ns/shop/sa/web"] {
 		authz.decision == _denied with input as object.union(_request, {"peer": {"uri_san": id}})
 			with data.http.peers as [object.union(_entries[0], {"uri_san": id})]
+	}
+}
+
+test_one_entry_lends_nothing_to_another if {
+	orders := {"name": "web-orders", "methods": ["POST"], "under": ["api", "orders"]}
+	entries := [_entries[0], object.union(_entries[0], orders)]
+	every request in [
+		{"method": "POST"},
+		{"method": "GET", "segments": ["api", "orders"]},
+		{"method": "POST", "segments": ["orders"]},
+	] {
+		authz.decision == _denied with input as object.union(_request, request) with data.http.peers as entries
+	}
+	authz.decision == {"allow": true, "rule": "web-orders"} with input as object.union(
+		_request,
+		{"method": "POST", "segments": ["api", "orders", "7"]},
+	)
+		with data.http.peers as entries
+}
+
+test_of_several_entries_the_first_name_is_on_record if {
+	entries := [_entries[0], object.union(_entries[0], {"name": "all-of-web", "under": []})]
+	authz.decision == {"allow": true, "rule": "all-of-web"} with input as _request with data.http.peers as entries
+}
+
+test_an_entry_that_lacks_something_covers_nothing if {
+	every key in ["name", "uri_san", "methods", "under"] {
+		authz.decision == _denied with input as _request
+			with data.http.peers as [object.remove(_entries[0], [key])]
+	}
+	every wrong in [{"methods": "GET"}, {"under": "api"}, {"uri_san": ["spiffe://cluster.local/ns/shop/sa/web"]}] {
+		authz.decision == _denied with input as _request with data.http.peers as [object.union(_entries[0], wrong)]
 	}
 }
 
