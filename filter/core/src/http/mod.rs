@@ -3,7 +3,7 @@
 //! The kubelet's rules on bodies, query keys and upgrades don't apply here. What a policy decides
 //! on is still read in one way or refused.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv6Addr, num::NonZeroU16};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -41,6 +41,9 @@ pub enum Malformed {
     /// A header that the configuration lets policies read, of no UTF-8.
     #[error("header `{0}` is not UTF-8")]
     NotText(String),
+    /// No `host`, `host:port` or `[IPv6]:port`, for one because Envoy joined two of them by a comma.
+    #[error("an authority with two readings")]
+    Authority,
     /// A byte that has, or makes, a second spelling.
     #[error("byte 0x{byte:02x} at offset {at} of the path")]
     Byte {
@@ -89,6 +92,9 @@ impl Request {
     pub fn parse(headers: Headers<'_>, shown: &[String]) -> Result<Self, Malformed> {
         let method = headers.one(":method")?.ok_or(Malformed::NoTarget)?;
         let authority = headers.one(":authority")?.ok_or(Malformed::NoTarget)?;
+        if !is_authority(authority) {
+            return Err(Malformed::Authority);
+        }
         let target = headers.all(":path").next().ok_or(Malformed::NoTarget)?;
         let mut halves = target.splitn(2, |&byte| byte == b'?');
         let path = halves.next().unwrap_or_default();
@@ -122,6 +128,25 @@ impl<'a> Input<'a> {
             node,
         }
     }
+}
+
+/// RFC 3986's host with an optional port, without the user, the escapes and the delimiters that it
+/// allows besides.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => (None, port),
+        Some(_) => return false,
+        None => text.find(':').map_or((Some(text), ""), |colon| {
+            let (host, port) = text.split_at(colon);
+            (Some(host), port)
+        }),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_port = |port: &str| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<NonZeroU16>().is_ok()
+    };
+    host.is_none_or(|host| !host.is_empty() && host.bytes().all(is_plain))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 fn segments(path: &[u8]) -> Result<Vec<String>, Malformed> {
@@ -201,6 +226,46 @@ mod tests {
         let lines: Vec<_> =
             lines.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect();
         Request::parse(Headers::new(&lines), &["x-tenant".to_owned(), "x-other".to_owned()])
+    }
+
+    #[test]
+    fn an_authority_is_one_host() {
+        for text in [
+            "web",
+            "web:8080",
+            "web.shop.svc",
+            "10.0.0.1:80",
+            "[2001:db8::1]",
+            "[::1]:65535",
+            "a_b-c.",
+        ] {
+            assert!(is_authority(text), "{text}");
+        }
+        for text in [
+            "",
+            ":80",
+            "web,db",
+            "web, db",
+            "user@web",
+            "web:",
+            "web:0",
+            "web:65536",
+            "web:+80",
+            "web:80:80",
+            "::1",
+            "[::1",
+            "[::1]80",
+            "[::1]:",
+            "[web]",
+            "[]",
+            "we b",
+            "web/",
+            "web%2e",
+            "w\u{f6}b",
+            "web\\a",
+        ] {
+            assert!(!is_authority(text), "{text}");
+        }
     }
 
     #[test]
