@@ -111,11 +111,7 @@ pub(super) fn review(spec: &Spec, subresource: Option<&str>) -> ApiCall {
 
 /// The whole object with the ruling as a condition; `None` if there is none to write.
 pub(super) fn approval(object: &Value, ruling: &Ruling, now: DateTime<Utc>) -> Option<ApiCall> {
-    let r#type = match ruling.verdict {
-        Verdict::Approve => "Approved",
-        Verdict::Deny => "Denied",
-        Verdict::Leave => return None,
-    };
+    let r#type = condition(ruling.verdict)?;
     let now = now.to_rfc3339_opts(SecondsFormat::Secs, true);
     let condition = json!({
         "type": r#type,
@@ -132,6 +128,20 @@ pub(super) fn approval(object: &Value, ruling: &Ruling, now: DateTime<Utc>) -> O
     let conditions = status.as_object_mut()?.entry("conditions").or_insert_with(|| json!([]));
     conditions.as_array_mut()?.push(condition);
     Some(send("PUT", path, &object))
+}
+
+/// Whether the object has the condition that this ruling is.
+pub(super) fn is_written(object: &Object, ruling: &Ruling) -> bool {
+    condition(ruling.verdict)
+        .is_some_and(|r#type| object.status.says(r#type, reason(ruling.verdict), &ruling.message))
+}
+
+fn condition(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Approve => Some("Approved"),
+        Verdict::Deny => Some("Denied"),
+        Verdict::Leave => None,
+    }
 }
 
 /// The event that tells of a ruling.

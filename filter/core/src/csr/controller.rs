@@ -11,6 +11,7 @@ use super::{
     api::{self, Answer, ApiCall, Response},
     input::Facts,
     object::{Object, State},
+    printable,
     queue::Queue,
     record::Decision,
     reflector::{Change, Reflector},
@@ -129,14 +130,34 @@ enum Purpose {
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// A node that can't be reached holds its own request up for this long.
 const LIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// It holds up no others: so many requests may wait for kubelets beside those that are worked on. Envoy has
+/// a connection open for each.
+const WAITING_FOR_KUBELETS: usize = 256;
 /// Of the pauses between attempts, which double.
 const FIRST_RETRY: TimeDelta = TimeDelta::seconds(1);
 const LONGEST_RETRY: TimeDelta = TimeDelta::minutes(5);
 /// Facts change: a node is created, its addresses become known.
 const FIRST_RECONSIDERATION: TimeDelta = TimeDelta::seconds(10);
 const LONGEST_RECONSIDERATION: TimeDelta = TimeDelta::minutes(10);
+/// Of a line for operators, in characters.
+const LONGEST_WARNING: usize = 1024;
 /// The longest `Retry-After` that is believed.
 const LONGEST_QUIET: u64 = 300;
+
+impl Purpose {
+    /// A kubelet is its node's: what it says is no word of the API server's.
+    fn is_api_servers(&self) -> bool {
+        match self {
+            Self::Live(_) | Self::Record(_) => false,
+            Self::Reflect(_)
+            | Self::Read(_)
+            | Self::Node(_)
+            | Self::Review(..)
+            | Self::Write(_)
+            | Self::Event => true,
+        }
+    }
+}
 
 impl Controller {
     /// Compiles the policy.
@@ -196,7 +217,9 @@ impl Controller {
     /// A call has been answered, or will not be. Answers of unknown calls are ignored.
     pub fn answer(&mut self, id: CallId, answer: Answer, now: DateTime<Utc>) -> Vec<Effect> {
         if let Some(purpose) = self.calls.remove(&id) {
-            self.quieten(&answer, now);
+            if purpose.is_api_servers() {
+                self.quieten(&answer, now);
+            }
             self.take(purpose, answer, now);
             self.proceed(now);
         }
@@ -214,7 +237,7 @@ impl Controller {
                 self.call(Purpose::Reflect(index), call, timeout);
             }
         }
-        while self.works.len() < self.config.queue.concurrency.get() {
+        while self.has_slot() {
             let Some(name) = self.queue.next(now) else { break };
             let id = self.next_id();
             self.call(Purpose::Read(id), api::read(&name), CALL_TIMEOUT);
@@ -222,7 +245,13 @@ impl Controller {
         }
     }
 
-    /// A server that asks for rest gets it, from all calls alike.
+    fn has_slot(&self) -> bool {
+        let waiting = self.works.values().filter(|work| work.waits_for_kubelet()).count();
+        let busy = self.works.len() - waiting.min(WAITING_FOR_KUBELETS);
+        busy < self.config.queue.concurrency.get()
+    }
+
+    /// An API server that asks for rest gets it, from all calls alike.
     fn quieten(&mut self, answer: &Answer, now: DateTime<Utc>) {
         if let Ok(Response { status: 429 | 503, retry_after: Some(seconds), .. }) = answer {
             let seconds = i64::try_from((*seconds).min(LONGEST_QUIET)).unwrap_or(0);
@@ -254,25 +283,35 @@ impl Controller {
             Err(why) => return self.warn(why),
         };
         let signer = self.config.signers.get(index).cloned().unwrap_or_default();
-        let mut turned_away = 0_usize;
+        let (mut turned_away, mut unreadable) = (0_usize, Vec::new());
         for change in changes {
             match change {
+                // Whatever a selector lets through.
+                Change::Seen(object) if object.spec.signer_name != signer => {}
                 Change::Seen(object) => {
-                    // Whatever a selector lets through.
-                    if object.spec.signer_name == signer && !self.queue.see(&object, now) {
+                    self.recognise(&object, now);
+                    if !self.queue.see(&object, now) {
                         turned_away += 1;
                         self.effects.push(Effect::Count(Count::Overflow));
                     }
+                }
+                Change::Unreadable(why) => {
+                    self.effects.push(Effect::Count(Count::Malformed));
+                    unreadable.push(why);
                 }
                 Change::Gone(name) => self.queue.forget(&name),
                 Change::Only(names) => self.queue.keep_only(&signer, &names),
             }
         }
+        if let Some(first) = unreadable.first() {
+            let count = unreadable.len();
+            self.tell(&format!("skipping {count} requests that can't be read, such as {first}"));
+        }
         if turned_away > 0 {
-            self.effects.push(Effect::Warn(format!(
-                "no room for {turned_away} requests: {} are known",
-                self.config.queue.tracked
-            )));
+            self.tell(&format!("no room for {turned_away} requests: too many are known"));
+            if let Some(reflector) = self.reflectors.get_mut(index) {
+                reflector.list_soon(now);
+            }
         }
     }
 
@@ -293,6 +332,7 @@ impl Controller {
         let (Some(whole), Some(object)): (_, Option<Object>) = (whole, object) else {
             return self.fail(id, "reading it", &Ok(response), now);
         };
+        self.recognise(&object, now);
         let state = object.status.state();
         let is_ours =
             object.metadata.name == name && self.config.signers.contains(&object.spec.signer_name);
@@ -312,8 +352,8 @@ impl Controller {
     /// Asks for the facts that a request needs; one that can't be read needs none.
     fn gather(&mut self, id: u64, subject: Subject, now: DateTime<Utc>) {
         let spec = &subject.object.spec;
-        let mut facts =
-            Facts { existing: self.queue.existing(&spec.username, now), ..Facts::default() };
+        let existing = self.queue.existing(&spec.username, &subject.object.metadata.name, now);
+        let mut facts = Facts { existing, ..Facts::default() };
         let mut outstanding = 0;
         match read_request(&spec.request) {
             Err(why) => facts.malformed = Some(why.to_string()),
@@ -334,7 +374,8 @@ impl Controller {
         }
         if let Some(work) = self.works.get_mut(&id) {
             let subject = Box::new(subject);
-            work.stage = Stage::Gathering(Box::new(Gathering { subject, facts, outstanding }));
+            let gathering = Gathering { subject, facts, outstanding, waits_for_kubelet: false };
+            work.stage = Stage::Gathering(Box::new(gathering));
         }
         self.decide_when_complete(id, now);
     }
@@ -352,12 +393,14 @@ impl Controller {
         let Some(gathering) = self.gathering(id) else { return };
         gathering.facts.node = Some(node);
         // In place of the node's answer, that of its kubelet is missing.
+        gathering.waits_for_kubelet = address.is_some();
         if address.is_none() {
             gathering.outstanding -= 1;
         }
         if let Some(address) = address {
             let address = std::net::SocketAddr::new(address, self.config.kubelet_port).to_string();
-            let call = ApiCall { method: "GET", path: "/healthz".to_owned(), body: None };
+            // With no body, which would be as large as the node likes.
+            let call = ApiCall { method: "HEAD", path: "/healthz".to_owned(), body: None };
             self.call_to(Destination::Kubelet(address), Purpose::Live(id), call, LIVE_TIMEOUT);
         }
         self.decide_when_complete(id, now);
@@ -383,6 +426,7 @@ impl Controller {
         let encoded = answer.ok().and_then(|response| response.peer_certificate);
         let pem = encoded.and_then(|encoded| percent::decode(encoded.as_bytes(), false).ok());
         gathering.facts.serving = pem.and_then(|pem| Certificate::from_pem(pem.as_bytes()));
+        gathering.waits_for_kubelet = false;
         gathering.outstanding -= 1;
         self.decide_when_complete(id, now);
     }
@@ -394,7 +438,7 @@ impl Controller {
         if let Some(Work { name, stage: Stage::Gathering(gathering), begun }) =
             self.works.remove(&id)
         {
-            let Gathering { subject, facts, outstanding: _ } = *gathering;
+            let Gathering { subject, facts, .. } = *gathering;
             self.decide(id, name, subject, &facts, begun, now);
         }
     }
@@ -415,8 +459,8 @@ impl Controller {
         };
         let ruling = Ruling::read(answer).unless_malformed(facts.malformed.as_deref());
         let entry = self.queue.entry(&name);
-        let is_known = entry.is_some_and(|entry| entry.ruling.as_ref() == Some(&ruling));
-        if is_known {
+        let known = entry.and_then(|entry| entry.recorded.as_ref());
+        if known == Some(&subject.recorded(&ruling)) {
             self.works.insert(id, Work { name, stage: Stage::Recording(subject, ruling), begun });
             return self.carry_out(id, now);
         }
@@ -454,7 +498,7 @@ impl Controller {
         if !matches!(&answer, Ok(response) if is_success(response)) {
             return self.fail(id, "recording the decision", &answer, now);
         }
-        let Some(Work { name, stage: Stage::Recording(_, ruling), .. }) = self.works.get(&id)
+        let Some(Work { name, stage: Stage::Recording(subject, ruling), .. }) = self.works.get(&id)
         else {
             return;
         };
@@ -466,11 +510,11 @@ impl Controller {
         };
         self.effects.extend(count.map(Effect::Count));
         if let Some(entry) = self.queue.entry(name) {
-            if ruling.verdict != Verdict::Leave || entry.ruling.is_none() {
+            if ruling.verdict != Verdict::Leave || entry.recorded.is_none() {
                 let waited = (now - entry.seen).num_milliseconds();
                 self.effects.push(Effect::Latency(u64::try_from(waited).unwrap_or(0)));
             }
-            entry.ruling = Some(ruling.clone());
+            entry.recorded = Some(subject.recorded(ruling));
         }
         if count == Some(Count::Left)
             && self.config.mode == Mode::Enforce
@@ -512,15 +556,14 @@ impl Controller {
         };
         match &answer {
             Ok(response) if is_success(response) => {
-                let (state, count) = match ruling.verdict {
-                    Verdict::Approve => (State::Approved, Count::Approved),
-                    Verdict::Deny | Verdict::Leave => (State::Denied, Count::Denied),
+                let state = match ruling.verdict {
+                    Verdict::Approve => State::Approved,
+                    Verdict::Deny | Verdict::Leave => State::Denied,
                 };
-                let event = api::event(&subject.object, ruling, now);
                 self.queue.settle(name, state);
-                self.effects.push(Effect::Count(count));
+                let (object, ruling) = (subject.object.clone(), ruling.clone());
                 self.works.remove(&id);
-                self.call(Purpose::Event, event, CALL_TIMEOUT);
+                self.tell_of(&object, &ruling, now);
             }
             Ok(response) if response.status == 404 => {
                 self.queue.forget(name);
@@ -531,8 +574,35 @@ impl Controller {
                 self.effects.push(Effect::Count(Count::Conflict));
                 self.retry(id, TimeDelta::milliseconds(50), now);
             }
-            _ => self.fail(id, "writing the decision", &answer, now),
+            _ => {
+                if let Some(entry) = self.queue.entry(name) {
+                    entry.unsure = Some(ruling.clone());
+                }
+                self.fail(id, "writing the decision", &answer, now);
+            }
         }
+    }
+
+    /// A decision may have been written although its answer was lost: the object shows it.
+    fn recognise(&mut self, object: &Object, now: DateTime<Utc>) {
+        if object.status.state() == State::Pending {
+            return;
+        }
+        let entry = self.queue.entry(&object.metadata.name);
+        let unsure = entry.and_then(|entry| entry.unsure.take());
+        if let Some(ruling) = unsure.filter(|ruling| api::is_written(object, ruling)) {
+            self.tell_of(object, &ruling, now);
+        }
+    }
+
+    /// Counts a decision that is written, and tells of it.
+    fn tell_of(&mut self, object: &Object, ruling: &Ruling, now: DateTime<Utc>) {
+        let count = match ruling.verdict {
+            Verdict::Approve => Count::Approved,
+            Verdict::Deny | Verdict::Leave => Count::Denied,
+        };
+        self.effects.push(Effect::Count(count));
+        self.call(Purpose::Event, api::event(object, ruling, now), CALL_TIMEOUT);
     }
 
     /// Gives the request back for a later attempt.
@@ -572,7 +642,11 @@ impl Controller {
 
     fn warn(&mut self, message: String) {
         self.effects.push(Effect::Count(Count::Error));
-        self.effects.push(Effect::Warn(message));
+        self.tell(&message);
+    }
+
+    fn tell(&mut self, message: &str) {
+        self.effects.push(Effect::Warn(printable(message, LONGEST_WARNING)));
     }
 
     fn next_id(&mut self) -> u64 {

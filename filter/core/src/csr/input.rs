@@ -50,12 +50,12 @@ pub struct Input<'a> {
     pub existing: Existing,
 }
 
-/// How many other requests of the same user there are. The API server forgets decided ones after an hour,
+/// How many other requests of the same user are known. The API server forgets decided ones after an hour,
 /// and others after a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Existing {
-    /// Undecided.
+    /// Undecided ones that were made within the last hour.
     pub pending: usize,
     /// Approved, with and without a certificate.
     pub approved: usize,

@@ -44,6 +44,18 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The beginning of a text that may be anybody's, of so many characters: what isn't printable ASCII is
+/// escaped, so that it looks the same wherever it is shown.
+fn printable(text: &str, longest: usize) -> String {
+    let is_printable = |c: &char| matches!(c, ' '..='~');
+    let escape = |c: char| {
+        let shown = Some(c).filter(is_printable);
+        let escaped = c.escape_default().filter(move |_| shown.is_none());
+        shown.into_iter().chain(escaped)
+    };
+    text.chars().flat_map(escape).take(longest).collect()
+}
+
 fn rfc3339<S: serde::Serializer>(time: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::object::null_as_default;
+
 /// A node, as the API server has it. Whoever may edit its status chooses the addresses: the node
 /// itself, and the control plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -30,9 +32,9 @@ pub struct Node {
 #[serde(rename_all = "camelCase")]
 struct Object {
     metadata: Metadata,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     spec: Spec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     status: Status,
 }
 
@@ -41,7 +43,7 @@ struct Object {
 struct Metadata {
     name: String,
     creation_timestamp: Option<DateTime<Utc>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     labels: BTreeMap<String, String>,
 }
 
@@ -55,6 +57,7 @@ struct Spec {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Status {
+    #[serde(deserialize_with = "null_as_default")]
     addresses: Vec<Address>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// What is decided on. The API server set all of it but the request and the wishes in it.
 #[derive(Clone, Debug, Deserialize)]
@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub(super) struct Object {
     pub(super) metadata: Metadata,
     pub(super) spec: Spec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) status: Status,
 }
 
@@ -19,9 +19,9 @@ pub(super) struct Object {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
     pub(super) name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) uid: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) resource_version: String,
     pub(super) creation_timestamp: Option<DateTime<Utc>>,
 }
@@ -30,18 +30,18 @@ pub(super) struct Metadata {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Spec {
     /// PEM in base64.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) request: String,
     pub(super) signer_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) uid: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) groups: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extra")]
     pub(super) extra: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub(super) usages: Vec<String>,
     pub(super) expiration_seconds: Option<i64>,
 }
@@ -49,6 +49,7 @@ pub(super) struct Spec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Status {
+    #[serde(deserialize_with = "null_as_default")]
     conditions: Vec<Condition>,
     certificate: Option<String>,
 }
@@ -56,6 +57,8 @@ pub(super) struct Status {
 #[derive(Clone, Debug, Deserialize)]
 struct Condition {
     r#type: String,
+    reason: Option<String>,
+    message: Option<String>,
 }
 
 /// How far a request has come.
@@ -84,4 +87,30 @@ impl Status {
             State::Pending
         }
     }
+
+    /// Whether it has this condition.
+    pub(super) fn says(&self, r#type: &str, reason: &str, message: &str) -> bool {
+        self.conditions.iter().any(|condition| {
+            condition.r#type == r#type
+                && condition.reason.as_deref() == Some(reason)
+                && condition.message.as_deref() == Some(message)
+        })
+    }
+}
+
+/// Go writes `null` for a list or a map of nothing.
+pub(super) fn null_as_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+fn extra<'de, D>(from: D) -> Result<BTreeMap<String, Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let extra: BTreeMap<_, Option<_>> = null_as_default(from)?;
+    Ok(extra.into_iter().map(|(name, values)| (name, values.unwrap_or_default())).collect())
 }

@@ -17,7 +17,7 @@ pub(super) struct Record<'a> {
     #[serde(serialize_with = "rfc3339")]
     timestamp: DateTime<Utc>,
     path: &'a str,
-    input: Option<&'a Input<'a>>,
+    input: Document<'a>,
     result: Verdict,
     reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +29,14 @@ pub(super) struct Record<'a> {
     metrics: Metrics,
 }
 
+/// The input document, or as much of it as there is room for.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Document<'a> {
+    Whole(&'a Input<'a>),
+    Short { name: &'a str, signer: &'a str, username: String },
+}
+
 /// How long it took to find the facts and to decide, in nanoseconds.
 #[derive(Serialize)]
 struct Metrics {
@@ -37,6 +45,8 @@ struct Metrics {
 
 /// The longest line. It travels to Envoy's access log in a header.
 const LONGEST: usize = 48 * 1024;
+/// The longest name of who asks in a line that would be longer, in characters.
+const LONGEST_USERNAME: usize = 1024;
 
 /// What a decision was made of.
 pub(super) struct Decision<'a> {
@@ -51,7 +61,8 @@ pub(super) struct Decision<'a> {
 }
 
 impl Decision<'_> {
-    /// The line, in ASCII, as headers want it; without its input if that is too long.
+    /// The line, in ASCII, as headers want it; if that is too long, of its input only what the request is
+    /// called, who is to sign it, and who asks.
     ///
     /// # Errors
     /// Never in practice: every part has a JSON form.
@@ -60,7 +71,7 @@ impl Decision<'_> {
             decision_id: self.id,
             timestamp: now,
             path: self.path,
-            input: Some(self.input),
+            input: Document::Whole(self.input),
             result: self.ruling.verdict,
             reason: self.ruling.reason,
             rule: self.ruling.rule.as_ref(),
@@ -76,7 +87,9 @@ impl Decision<'_> {
         if line.len() <= LONGEST {
             return Ok(line);
         }
-        record.input = None;
+        let Input { name, signer, username, .. } = self.input;
+        let username = username.chars().take(LONGEST_USERNAME).collect();
+        record.input = Document::Short { name, signer, username };
         log::line(&record)
     }
 }

@@ -3,6 +3,7 @@
 use regorus::Value;
 use serde::Serialize;
 
+use super::printable;
 use crate::policy::{Outcome, RuleId};
 
 /// What becomes of a request.
@@ -51,7 +52,7 @@ pub struct Ruling {
     pub reason: Reason,
     /// The rule that decided.
     pub rule: Option<RuleId>,
-    /// A sentence for people, for the condition and the event.
+    /// A sentence for people, for the condition and the event, in printable ASCII.
     pub message: String,
 }
 
@@ -90,7 +91,7 @@ impl Ruling {
                     Some(id) => rule = Some(id),
                     None => return Err(Reason::NotDecision),
                 },
-                ("reason", text) => message = Some(text.chars().take(LONGEST).collect()),
+                ("reason", text) => message = Some(printable(text, LONGEST)),
                 ("decision", _) => return Err(Reason::NotDecision),
                 _ => return Err(Reason::UnknownKey),
             }
@@ -119,12 +120,7 @@ impl Ruling {
             Reason::Approved | Reason::Denied | Reason::Left | Reason::Failed => "The policy fails",
         };
         let message = if detail.is_empty() { what.to_owned() } else { format!("{what}: {detail}") };
-        Self {
-            verdict: Verdict::Leave,
-            reason,
-            rule: None,
-            message: message.chars().take(LONGEST).collect(),
-        }
+        Self { verdict: Verdict::Leave, reason, rule: None, message: printable(&message, LONGEST) }
     }
 }
 

@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{input::Facts, object::Object, ruling::Ruling};
+use super::{
+    input::Facts,
+    object::{Metadata, Object},
+    queue::Recorded,
+    ruling::Ruling,
+};
 
 #[derive(Debug)]
 pub(super) struct Work {
@@ -24,6 +29,24 @@ pub(super) enum Stage {
     Writing(Box<Subject>, Ruling),
 }
 
+impl Subject {
+    /// The ruling on this version of the object.
+    pub(super) fn recorded(&self, ruling: &Ruling) -> Recorded {
+        let Metadata { uid, resource_version, .. } = &self.object.metadata;
+        Recorded {
+            uid: uid.clone(),
+            resource_version: resource_version.clone(),
+            ruling: ruling.clone(),
+        }
+    }
+}
+
+impl Work {
+    pub(super) fn waits_for_kubelet(&self) -> bool {
+        matches!(&self.stage, Stage::Gathering(gathering) if gathering.waits_for_kubelet)
+    }
+}
+
 /// What is decided on.
 #[derive(Debug)]
 pub(super) struct Subject {
@@ -40,6 +63,8 @@ pub(super) struct Gathering {
     pub(super) facts: Facts,
     /// How many answers are missing.
     pub(super) outstanding: usize,
+    /// Whether one of them is the kubelet's.
+    pub(super) waits_for_kubelet: bool,
 }
 
 /// The name of the node that a common name gives, if it is one that Kubernetes could have.

@@ -16,7 +16,10 @@ pub(crate) struct Api {
     pub(crate) certificates: BTreeMap<String, String>,
     /// Answers that are given instead, once each, to calls of this method whose path has this part.
     pub(crate) faults: VecDeque<(&'static str, &'static str, Answer)>,
+    /// What becomes of the answer to the next approval, which is carried out.
+    pub(crate) lost: Option<Answer>,
     pub(crate) asked: Vec<String>,
+    pub(crate) reviews: Vec<Value>,
     pub(crate) records: Vec<Value>,
     pub(crate) events: Vec<Value>,
     pub(crate) counts: BTreeMap<Count, usize>,
@@ -148,8 +151,9 @@ impl Api {
             ("GET", [.., "nodes", name]) => found(self.nodes.get(*name)),
             ("POST", [.., "subjectaccessreviews"]) => {
                 // As the bootstrap roles have it.
-                let groups = body["spec"]["groups"].as_array().unwrap();
-                let allowed = groups.contains(&json!("system:nodes"));
+                let groups = body["spec"]["groups"].as_array();
+                let allowed = groups.unwrap().contains(&json!("system:nodes"));
+                self.reviews.push(body);
                 status(201, &json!({"status": {"allowed": allowed}}))
             }
             ("POST", [.., "events"]) => {
@@ -168,7 +172,7 @@ impl Api {
                 self.version += 1;
                 *old = body.clone();
                 old["metadata"]["resourceVersion"] = self.version.to_string().into();
-                status(200, &body)
+                self.lost.take().unwrap_or_else(|| status(200, &body))
             }
             (method, _) => panic!("{method} {path}"),
         }

@@ -1,13 +1,15 @@
 //! What the controller asks, writes, and makes of bad answers.
 
+use std::collections::VecDeque;
+
 use chrono::TimeDelta;
-use gatelet_core::csr::{Count, Failure, Response};
+use gatelet_core::csr::{Call, Count, Destination, Effect, Failure, Response};
 use serde_json::{Value, json};
 
 use crate::{
     api::{Api, status},
     corpus::Corpus,
-    rego::{readable, shipped},
+    rego::{controller, readable, shipped},
 };
 
 fn one() -> Api {
@@ -43,7 +45,8 @@ fn a_dry_run_writes_nothing_but_its_log() {
         (&json!("approve"), &json!(true))
     );
     assert_eq!(api.count(Count::WouldApprove), 1);
-    let writes = |asked: &&String| !asked.starts_with("GET") && !asked.contains("review");
+    let is_read = |asked: &str| asked.starts_with("GET") || asked.starts_with("HEAD");
+    let writes = |asked: &&String| !is_read(asked) && !asked.contains("review");
     let writes: Vec<_> = api.asked.iter().filter(writes).collect();
     assert!(writes.iter().all(|asked| *asked == "POST /decisions"), "{writes:?}");
 }
@@ -86,11 +89,13 @@ fn every_failure_is_tried_again() {
             if is_write && matches!(&answer, Ok(Response { status: 200, .. })) {
                 continue;
             }
+            // A list that may have been too large is asked for in smaller pages at once.
+            let is_at_once = part == "limit=" && answer.is_err();
             let mut api = one();
             api.fail(method, part, answer);
             let mut controller = readable(&json!({}));
             api.run(&mut controller, TimeDelta::milliseconds(200));
-            assert_eq!(api.condition("csr"), None, "{part} {index}");
+            assert_eq!(api.condition("csr").is_some(), is_at_once, "{part} {index}");
             api.run(&mut controller, TimeDelta::seconds(5));
             assert!(api.condition("csr").is_some(), "{part} {index}: {:?}", api.warnings);
             assert_eq!(api.count(Count::Approved), 1, "{part} {index}");
@@ -206,4 +211,138 @@ fn a_request_of_another_signer_is_nobody_s() {
     api.run(&mut readable(&json!({})), TimeDelta::seconds(5));
     assert!(api.condition("serving").is_some());
     assert!(!api.asked.iter().any(|asked| asked.contains("/client")));
+}
+
+#[test]
+fn a_kubelet_that_asks_for_rest_gets_none() {
+    let mut api = one();
+    let rest = Response { status: 503, retry_after: Some(300), ..Response::default() };
+    api.fail("HEAD", "/healthz", Ok(rest));
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(1));
+    assert!(api.condition("csr").is_some());
+    let mut other = Corpus::read().usual();
+    other["username"] = json!("system:node:worker-2");
+    api.create("other", &other);
+    let seen = json!({"type": "ADDED", "object": api.objects["other"]});
+    api.fail("GET", "watch=1", status(200, &seen));
+    api.run(&mut controller, TimeDelta::seconds(2));
+    assert!(api.condition("other").is_some());
+}
+
+#[test]
+fn what_another_request_of_the_name_is_decided_is_on_record_too() {
+    let mut api = one();
+    api.fail("PUT", "/approval", status(409, &Value::Null));
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::milliseconds(200));
+    api.create("csr", &Corpus::read().usual());
+    api.objects.get_mut("csr").unwrap()["metadata"]["uid"] = json!("another");
+    api.run(&mut controller, TimeDelta::seconds(2));
+    assert!(api.condition("csr").is_some());
+    let id = api.record("csr")["decision_id"].as_str().unwrap();
+    assert!(id.starts_with("another/"), "{id}");
+    assert_eq!(api.records.len(), 2);
+}
+
+#[test]
+fn what_goes_wrong_is_tried_again_after_pauses_that_double_up_to_five_minutes() {
+    let mut api = one();
+    for _ in 0..12 {
+        api.fail("GET", "/nodes/", status(500, &Value::Null));
+    }
+    let mut controller = readable(&json!({}));
+    let mut times = Vec::new();
+    while api.condition("csr").is_none() {
+        let before = api.asked.len();
+        api.run(&mut controller, TimeDelta::milliseconds(200));
+        if api.asked.iter().skip(before).any(|asked| asked.contains("/nodes/")) {
+            times.push(api.now);
+        }
+    }
+    let pauses: Vec<_> = times.windows(2).map(|two| (two[1] - two[0]).num_seconds()).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+}
+
+#[test]
+fn who_asks_is_reviewed_with_their_uid_and_what_else_is_known_of_them() {
+    let mut spec = Corpus::read().usual();
+    spec["uid"] = json!("u-1");
+    spec["extra"] = json!({"authentication.kubernetes.io/credential-id": ["X509SHA256=00"]});
+    let mut api = Corpus::read().api();
+    api.create("csr", &spec);
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+    let review = &api.reviews[0]["spec"];
+    for field in ["uid", "groups", "extra"] {
+        assert_eq!(review[field], spec[field], "{field}");
+    }
+    assert_eq!(review["user"], spec["username"]);
+}
+
+#[test]
+fn a_kubelet_that_is_silent_holds_up_its_own_request_alone() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    for number in 0..100 {
+        let mut spec = corpus.usual();
+        spec["username"] = json!(format!("system:node:n{number}"));
+        api.create(&format!("csr-{number}"), &spec);
+    }
+    // Lists, reads, and asks for facts; no kubelet answers.
+    let mut controller = readable(&json!({"queue": {"concurrency": 4}}));
+    let mut effects: VecDeque<_> = controller.tick(api.now).into();
+    let mut silent = 0;
+    while let Some(effect) = effects.pop_front() {
+        match effect {
+            Effect::Call(Call { to: Destination::Kubelet(_), .. }) => silent += 1,
+            Effect::Call(call) => {
+                let answer = api.answer(&call);
+                effects.extend(controller.answer(call.id, answer, api.now));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(silent, 100);
+}
+
+#[test]
+fn a_decision_whose_answer_was_lost_is_counted_and_told_of_once() {
+    for fault in [Err(Failure::Unanswered), status(504, &Value::Null)] {
+        let mut api = one();
+        api.lost = Some(fault);
+        let mut controller = readable(&json!({}));
+        api.run(&mut controller, TimeDelta::seconds(5));
+        assert_eq!((api.count(Count::Approved), api.events.len(), api.records.len()), (1, 1, 1));
+        // A watch shows it once more.
+        let seen = json!({"type": "MODIFIED", "object": api.objects["csr"]});
+        api.fail("GET", "watch=1", status(200, &seen));
+        api.run(&mut controller, TimeDelta::seconds(5));
+        assert_eq!((api.count(Count::Approved), api.events.len()), (1, 1));
+    }
+}
+
+#[test]
+fn what_a_policy_says_is_written_in_printable_ascii() {
+    let policy = r#"package csr.approval
+
+decision := {"decision": "deny", "reason": "no\u001b[31m\nnode ok é \u202e"}"#;
+    let mut api = one();
+    let policy = json!({"modules": {"approval.rego": policy}});
+    api.run(&mut controller(&policy, &json!({})), TimeDelta::seconds(1));
+    let written = r"no\u{1b}[31m\nnode ok \u{e9} \u{202e}";
+    assert_eq!(api.condition("csr"), Some(("Denied", written)));
+    assert_eq!(api.events[0]["message"], written);
+}
+
+#[test]
+fn a_line_that_would_be_too_long_names_the_request_all_the_same() {
+    let mut api = one();
+    let usages: Vec<_> = (0..60).map(|_| "x".repeat(1_000)).collect();
+    api.objects.get_mut("csr").unwrap()["spec"]["usages"] = json!(usages);
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+    let spec = &api.objects["csr"]["spec"];
+    let short = json!({
+        "name": "csr", "signer": spec["signerName"], "username": spec["username"],
+    });
+    assert_eq!(api.records[0]["input"], short);
 }

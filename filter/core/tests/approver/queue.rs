@@ -1,7 +1,9 @@
 //! Lists, watches, and whose turn it is.
 
+use std::{collections::VecDeque, time::Duration};
+
 use chrono::TimeDelta;
-use gatelet_core::csr::{Count, Failure, Response};
+use gatelet_core::csr::{Count, Effect, Failure, Response};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,6 +20,7 @@ fn requests_on_many_pages_are_all_decided() {
     let mut spec = corpus.usual();
     spec["request"] = json!("");
     for number in 0..1_000 {
+        spec["username"] = json!(format!("system:node:n{number}"));
         api.create(&format!("csr-{number}"), &spec);
     }
     api.run(&mut readable(&json!({"queue": {"page": 50}})), TimeDelta::seconds(2));
@@ -137,4 +140,158 @@ fn requests_beyond_the_room_wait() {
     let mut controller = readable(&json!({"queue": {"tracked": 3}}));
     api.run(&mut controller, TimeDelta::seconds(5));
     assert_eq!((api.count(Count::Approved), api.count(Count::Overflow)), (3, 2));
+    // What is decided makes room.
+    api.run(&mut controller, TimeDelta::seconds(60));
+    assert_eq!(api.count(Count::Approved), 5);
+}
+
+#[test]
+fn one_that_cannot_be_read_is_skipped_and_counted() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let mut bad = corpus.usual();
+    bad["groups"] = json!(7);
+    api.create("a\u{1b}[31m", &bad);
+    api.create("csr", &corpus.usual());
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(1));
+    assert!(api.condition("csr").is_some());
+    assert_eq!((api.count(Count::Malformed), api.warnings.len()), (1, 1), "{:?}", api.warnings);
+    assert!(api.warnings[0].contains(r"a\u{1b}[31m"), "{:?}", api.warnings);
+
+    api.create("later", &corpus.usual());
+    let events = [api.objects["a\u{1b}[31m"].clone(), api.objects["later"].clone()]
+        .map(|object| json!({"type": "ADDED", "object": object}).to_string());
+    let body = events.concat().into_bytes();
+    api.fail("GET", "watch=1", Ok(Response { status: 200, body, ..Response::default() }));
+    api.run(&mut controller, TimeDelta::seconds(1));
+    assert!(api.condition("later").is_some());
+    assert_eq!((api.count(Count::Malformed), api.count(Count::Error)), (2, 0));
+}
+
+#[test]
+fn null_is_nothing_as_go_writes_it() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let mut spec = corpus.usual();
+    for field in ["uid", "usages", "extra", "expirationSeconds"] {
+        spec[field] = Value::Null;
+    }
+    api.create("one", &spec);
+    spec["extra"] = json!({"x": null});
+    api.create("two", &spec);
+    api.objects.get_mut("one").unwrap()["status"] = json!({"conditions": null});
+    api.nodes.get_mut("worker-1").unwrap()["metadata"]["labels"] = Value::Null;
+    api.nodes.get_mut("worker-1").unwrap()["spec"] = Value::Null;
+    let mut controller = readable(&json!({}));
+    api.run(&mut controller, TimeDelta::seconds(1));
+    assert_eq!(api.count(Count::Malformed), 0, "{:?}", api.warnings);
+    assert_eq!(api.record("two")["input"]["extra"], json!({"x": []}));
+    let none = json!({"metadata": {"resourceVersion": "1", "continue": null}, "items": null});
+    api.fail("GET", "limit=", status(200, &none));
+    api.run(&mut readable(&json!({})), TimeDelta::seconds(1));
+    assert!(api.warnings.is_empty(), "{:?}", api.warnings);
+}
+
+#[test]
+fn a_node_fills_its_own_room_and_no_others() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let mut left = corpus.usual();
+    left["groups"] = json!([]);
+    for number in 0..150 {
+        api.create(&format!("a-{number:03}"), &left);
+    }
+    let mut other = corpus.usual();
+    other["username"] = json!("system:node:worker-2");
+    api.create("z", &other);
+    let mut controller = readable(&json!({"queue": {"tracked": 110}, "mode": "dry_run"}));
+    api.run(&mut controller, TimeDelta::seconds(5));
+    assert_eq!(api.count(Count::Overflow), 50);
+    assert_eq!(api.record("z")["result"], "approve");
+}
+
+#[test]
+fn a_new_request_takes_the_room_of_the_oldest_that_was_left() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let node = api.nodes.remove("worker-1").unwrap();
+    for number in 0..100 {
+        api.create(&format!("a-{number:03}"), &corpus.usual());
+        api.now += TimeDelta::seconds(1);
+    }
+    let data = json!({"csr": {"limits": {"pending": 1000, "approvals_per_hour": 1000}}});
+    let mut controller = shipped(&data);
+    api.run(&mut controller, TimeDelta::seconds(5));
+    assert_eq!(api.count(Count::Left), 100);
+    api.nodes.insert("worker-1".to_owned(), node);
+    api.create("new", &corpus.usual());
+    let seen = json!({"type": "ADDED", "object": api.objects["new"]});
+    api.fail("GET", "watch=1", status(200, &seen));
+    api.run(&mut controller, TimeDelta::seconds(2));
+    assert!(api.condition("new").is_some());
+    assert_eq!(api.count(Count::Overflow), 0);
+}
+
+#[test]
+fn the_size_of_a_page_grows_again_and_an_error_does_not_shrink_it() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    let mut spec = corpus.usual();
+    spec["request"] = json!("");
+    for number in 0..20 {
+        spec["username"] = json!(number.to_string());
+        api.create(&format!("csr-{number:02}"), &spec);
+    }
+    for _ in 0..2 {
+        api.fail("GET", "limit=", Err(Failure::TooLarge));
+    }
+    api.fail("GET", "limit=2", status(500, &Value::Null));
+    api.run(&mut readable(&json!({"queue": {"page": 8}})), TimeDelta::seconds(2));
+    let sizes: Vec<_> = api
+        .asked
+        .iter()
+        .filter_map(|asked| asked.split("limit=").nth(1)?.split('&').next())
+        .collect();
+    assert_eq!(sizes, ["8", "4", "2", "2", "4", "8", "8"]);
+}
+
+#[test]
+fn pages_that_are_too_large_cost_no_time() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    api.create("csr", &corpus.usual());
+    for _ in 0..8 {
+        api.fail("GET", "limit=", Err(Failure::Unanswered));
+    }
+    api.run(&mut readable(&json!({})), TimeDelta::milliseconds(200));
+    assert!(api.condition("csr").is_some());
+}
+
+#[test]
+fn a_watch_that_never_ends_delays_a_request_by_three_seconds() {
+    let api = Corpus::read().api();
+    let mut controller = readable(&json!({}));
+    let mut effects: VecDeque<_> = controller.tick(api.now).into();
+    let list = status(200, &json!({"metadata": {"resourceVersion": "1"}, "items": []}));
+    let Some(Effect::Call(call)) = effects.pop_front() else { panic!("no list") };
+    let effects = controller.answer(call.id, list, api.now);
+    let [Effect::Call(watch)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(watch.path.contains("timeoutSeconds=2"), "{watch:?}");
+    assert_eq!(watch.timeout, Duration::from_secs(3));
+}
+
+#[test]
+fn requests_that_wait_since_yesterday_do_not_count_against_a_new_one() {
+    let corpus = Corpus::read();
+    let mut api = corpus.api();
+    for number in 0..96 {
+        api.create(&format!("old-{number:02}"), &corpus.usual());
+        api.now += TimeDelta::minutes(15);
+    }
+    api.create("new", &corpus.usual());
+    let mut controller = readable(&json!({"mode": "dry_run"}));
+    api.run(&mut controller, TimeDelta::seconds(1));
+    // Those of the last hour: at 60, 45, 30, and 15 minutes; the first is too old by then.
+    assert_eq!(api.record("new")["input"]["existing"]["pending"], 3);
 }

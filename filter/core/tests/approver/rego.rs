@@ -24,7 +24,8 @@ decision := {"decision": "approve", "rule": "readable", "reason": "It can be rea
     controller(&json!({"modules": {"approval.rego": READABLE}}), settings)
 }
 
-fn controller(policy: &Value, settings: &Value) -> Controller {
+/// A controller with this policy and these further settings.
+pub(crate) fn controller(policy: &Value, settings: &Value) -> Controller {
     let mut config = json!({"policy": policy});
     config.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     let config = Config::from_json(config.to_string().as_bytes());
