@@ -61,7 +61,7 @@ test_a_pinned_key_is_the_only_one if {
 }
 
 test_a_pin_that_can_t_be_read_fits_no_key if {
-	every pinned in [null, false, "", example_test.serving.request.key.sha256, {}, 0] {
+	every pinned in [null, false, "", example_test.serving.request.key.sha256, {}, 0, {"a": example_test.serving.request.key.sha256}] {
 		entry := object.union(example_test.entry, {"key_sha256": pinned})
 		not "inventory" in names.passed with input as example_test.serving
 			with data.csr.inventory as {"worker-1": entry}
