@@ -35,7 +35,7 @@ FEATURES_gatelet-faulty := --features fault-injection
 # libFuzzer's instrumentation is nightly's alone. By number, not by time, and with dice that always
 # fall alike.
 NIGHTLY ?= nightly
-FUZZ ?= configuration decide path policy query subject websocket
+FUZZ ?= configuration csr decide path policy query subject websocket
 RUNS ?= 10000
 
 .DEFAULT_GOAL := help
@@ -82,11 +82,11 @@ test: tools wasm $(FAULTY) ## every test that needs no root: unit, corpus, Rego,
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
 
-bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers, and the sidecar: results in tests/bench, ten minutes; needs root
+bench: tools $(TARGET)/gatelet.wasm ## what the filter costs beside its peers, and the sidecar: results in tests/bench, fifteen minutes; needs root
 	cargo run --locked --release --package gatelet-bench --bin bench -- run --to tests/bench
 	@$(MAKE) --no-print-directory bench-pods
 
-bench-pods: tools $(TARGET)/gatelet.wasm ## the part of `make bench` between pods: tests/bench/pods.md, two minutes; needs root
+bench-pods: tools $(TARGET)/gatelet.wasm ## the part of `make bench` between pods: tests/bench/pods.md, four minutes; needs root
 	cargo build --locked --release --package gatelet-cli --package gatelet-tests --bins
 	@$(TARGET)/release/bench-pods --to tests/bench
 

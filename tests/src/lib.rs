@@ -15,6 +15,7 @@ pub mod fixture;
 pub mod gate;
 pub mod interrupt;
 pub mod kubelet;
+pub mod machine;
 pub mod module;
 pub mod net;
 pub mod pki;

@@ -83,20 +83,3 @@ pub(crate) fn plot(title: &str, bars: &[Bar]) -> String {
     }
     document.to_string() + "\n"
 }
-
-/// The machine, and the versions of what ran on it.
-pub(crate) fn machine(envoy: &str) -> String {
-    let first = |file: &str, prefix: &str| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix(prefix));
-        line.map(|line| line.trim_start_matches([':', ' ', '\t']).to_owned()).unwrap_or_default()
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let load = first("/proc/loadavg", "");
-    let load = load.split(' ').next().unwrap_or_default();
-    format!(
-        "{}, {cores} cores, Linux {}, {envoy}. Load of the machine at the end: {load}.\n",
-        first("/proc/cpuinfo", "model name"),
-        first("/proc/sys/kernel/osrelease", ""),
-    )
-}

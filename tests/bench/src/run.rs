@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use gatelet_bench::policies;
 use gatelet_certs::Cluster;
-use gatelet_tests::{envoy, gate, policy};
+use gatelet_tests::machine::machine;
+use gatelet_tests::{gate, policy};
 
 use crate::bulk::{self, Stream, Throughput};
 use crate::cost::{at_rate, saturated};
 use crate::process::Process;
-use crate::report::{Bar, Spread, machine, microseconds, plot, table};
+use crate::report::{Bar, Spread, microseconds, plot, table};
 use crate::requests::Kind;
 use crate::rows::{Policy, ROWS, Row, Running};
 use crate::schedstat::resident;
@@ -36,13 +36,8 @@ pub(crate) async fn run(rounds: usize, requests: usize, to: &Path) -> anyhow::Re
     text.push_str(&costs);
     text.push_str(&streams(&cluster, &policies, rounds).await?);
     text.push_str(&workers(&cluster, &policies).await?);
-    let version = Command::new(envoy::binary()?).arg("--version").output()?.stdout;
-    let version = String::from_utf8_lossy(&version);
-    // `envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
-    let version = version.split("version: ").nth(1).and_then(|it| it.split('/').nth(1));
-    let version = version.context("no version")?;
     text.push_str("\n## Machine\n\n");
-    text.push_str(&machine(&format!("Envoy {version}")));
+    text.push_str(&machine()?);
     std::fs::write(to.join("results.md"), text)?;
     let title = "containerLogs, allowed: time on a CPU over Envoy without a filter (logarithmic)";
     std::fs::write(to.join("results.svg"), plot(title, &bars))?;
