@@ -1,7 +1,7 @@
 //! The start script refuses what can't work, and says why.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -44,6 +44,58 @@ fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
         assert!(said.contains(message), "no {message:?} in {said:?}");
         assert!(!output.status.success(), "{message}");
     }
+    Ok(())
+}
+
+#[test]
+fn start_refuses_an_envoy_without_its_fixes() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    lay_out(folder.path())?;
+    let envoy = folder.path().join("envoy");
+    for (version, fixed) in [
+        ("1.35.13", false),
+        ("1.36.9", false),
+        ("1.36.10", true),
+        ("1.37.5", false),
+        ("1.37.6", true),
+        ("1.38.3", false),
+        ("1.38.4", true),
+        ("1.39.0", false),
+        ("1.39.1", true),
+        ("1.40.0", true),
+        ("2.0.0", false),
+    ] {
+        // It gets as far as the check of the policy, and fails there.
+        let script = format!("#!/bin/sh\n[ $# = 1 ] && echo 'envoy version: 0/{version}/Clean'\n");
+        fs::write(&envoy, script)?;
+        fs::set_permissions(&envoy, fs::Permissions::from_mode(0o755))?;
+        let output = Command::new(project().join("envoy/approver/start"))
+            .args(SERVER)
+            .current_dir(folder.path())
+            .env("ENVOY_BIN", &envoy)
+            .env("GATELET_BIN", "false")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("CVE-2026-73548"), !fixed, "{version}: {said}");
+        assert!(!output.status.success(), "{version}");
+    }
+    Ok(())
+}
+
+/// Each folder is shipped alone, so each script has its own list. A sidecar needs 1.37 for more than that.
+#[test]
+fn all_start_scripts_refuse_the_same_envoys() -> anyhow::Result<()> {
+    let list = |folder: &str| -> anyhow::Result<Vec<String>> {
+        let script = fs::read_to_string(project().join("envoy").join(folder).join("start"))?;
+        let list = script.lines().skip_while(|line| !line.starts_with("minor="));
+        let list: Vec<_> = list.take_while(|line| *line != "esac").map(str::to_owned).collect();
+        anyhow::ensure!(list.len() > 4, "{folder} has no list");
+        Ok(list)
+    };
+    let kubelet = list("kubelet")?;
+    assert_eq!(list("approver")?, kubelet);
+    let newer: Vec<_> = kubelet.into_iter().filter(|line| !line.starts_with("36.")).collect();
+    assert_eq!(list("sidecar")?, newer);
     Ok(())
 }
 
