@@ -34,6 +34,8 @@ pub(crate) struct Root<H> {
 enum Asked {
     Settings,
     Controller(CallId),
+    /// The controller's, to a kubelet.
+    Certificate(CallId),
 }
 
 /// The clusters of the shipped configuration.
@@ -101,11 +103,16 @@ impl<H: Host> Root<H> {
             }
             Asked::Controller(id) => {
                 let answer = self.read(&lines, size);
-                if let Some(controller) = &mut self.controller {
-                    let effects = controller.answer(id, answer, now);
-                    self.carry_out(effects, now);
-                }
+                self.tell(id, answer, now);
             }
+            Asked::Certificate(id) => self.tell(id, read_certificate(&lines), now),
+        }
+    }
+
+    fn tell(&mut self, id: CallId, answer: Answer, now: DateTime<Utc>) {
+        if let Some(controller) = &mut self.controller {
+            let effects = controller.answer(id, answer, now);
+            self.carry_out(effects, now);
         }
     }
 
@@ -142,7 +149,11 @@ impl<H: Host> Root<H> {
                 match effect {
                     Effect::Call(call) => match self.call(&call) {
                         Ok(token) => {
-                            self.calls.insert(token, Asked::Controller(call.id));
+                            let asked = match call.to {
+                                Destination::Kubelet(_) => Asked::Certificate(call.id),
+                                _ => Asked::Controller(call.id),
+                            };
+                            self.calls.insert(token, asked);
                         }
                         Err(status) => {
                             log::error!("calling {:?}: {status:?}", call.to);
@@ -190,8 +201,7 @@ impl<H: Host> Root<H> {
     }
 
     fn read(&self, lines: &[(String, Vec<u8>)], size: usize) -> Answer {
-        let status = text(lines, ":status").and_then(|status| status.parse().ok());
-        let status = status.ok_or(Failure::Unanswered)?;
+        let status = status(lines)?;
         if size > LARGEST_BODY {
             return Err(Failure::TooLarge);
         }
@@ -202,7 +212,7 @@ impl<H: Host> Root<H> {
         Ok(Response {
             status,
             retry_after: text(lines, "retry-after").and_then(|seconds| seconds.parse().ok()),
-            peer_certificate: text(lines, "x-gatelet-peer-certificate"),
+            peer_certificate: None,
             body,
         })
     }
@@ -254,6 +264,17 @@ impl<H: Host> RootContext for Root<H> {
     fn on_tick(&mut self) {
         self.tick();
     }
+}
+
+/// Of a kubelet's answer nothing is read but what Envoy adds to it.
+fn read_certificate(lines: &[(String, Vec<u8>)]) -> Answer {
+    let peer_certificate = text(lines, "x-gatelet-peer-certificate");
+    Ok(Response { status: status(lines)?, peer_certificate, ..Response::default() })
+}
+
+fn status(lines: &[(String, Vec<u8>)]) -> Result<u16, Failure> {
+    let status = text(lines, ":status").and_then(|status| status.parse().ok());
+    status.ok_or(Failure::Unanswered)
 }
 
 fn text(lines: &[(String, Vec<u8>)], name: &str) -> Option<String> {

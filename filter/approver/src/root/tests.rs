@@ -141,6 +141,9 @@ fn whatever_fails_of_envoy_is_survived() {
             }
         }
         fake.failing.borrow_mut().clear();
+        for token in fake.tokens("api_server") {
+            deliver(&mut root, token, &[(":status", "200")], b"{}");
+        }
         let before = fake.tokens("api_server").len();
         fake.pass(Duration::from_secs(60));
         root.on_tick();
@@ -177,4 +180,61 @@ fn a_decision_goes_to_the_log_in_a_header() {
     let line: Value = serde_json::from_str(&call.headers["x-gatelet-decision"]).unwrap();
     assert_eq!((&line["result"], &line["input"]["username"]), (&json!("leave"), &json!("é")));
     assert!(call.headers["x-gatelet-decision"].is_ascii());
+}
+
+/// The token of the first call to the API server or the loopback whose path has this part.
+fn asked(fake: &Fake, part: &str) -> Option<u32> {
+    let calls = fake.calls.borrow();
+    let place = calls.iter().position(|call| call.headers[":path"].contains(part))?;
+    u32::try_from(place).ok()
+}
+
+#[test]
+fn an_api_server_that_asks_for_rest_gets_it() {
+    for (retry_after, calls) in [("30", 1), ("0", 2), ("soon", 2)] {
+        let fake = Fake::default();
+        let mut root = started(&fake, POLICY);
+        root.on_tick();
+        let headers = [(":status", "429"), ("retry-after", retry_after)];
+        deliver(&mut root, fake.tokens("api_server")[0], &headers, b"");
+        fake.pass(Duration::from_secs(29));
+        root.on_tick();
+        assert_eq!(fake.tokens("api_server").len(), calls, "{retry_after}");
+    }
+}
+
+#[test]
+fn of_a_kubelets_answer_only_its_certificate_is_read() {
+    let cases: Value = serde_json::from_str(include_str!("../../../../tests/csrs.json")).unwrap();
+    let spec = &cases["cases"][0]["spec"];
+    let object =
+        json!({"metadata": {"name": "csr", "uid": "1", "resourceVersion": "1"}, "spec": spec});
+    let list = json!({"metadata": {"resourceVersion": "1"}, "items": [object]});
+    let addresses = json!([{"type": "InternalIP", "address": "10.0.0.11"}]);
+    let node = json!({"metadata": {"name": "worker-1"}, "status": {"addresses": addresses}});
+    let review = json!({"status": {"allowed": true}});
+
+    let fake = Fake::default();
+    let mut root = started(&fake, POLICY);
+    root.on_tick();
+    let ok = [(":status", "200")];
+    for (part, answer) in
+        [("limit=", list), ("requests/csr", object), ("reviews", review), ("nodes", node)]
+    {
+        let token = asked(&fake, part).unwrap();
+        deliver(&mut root, token, &ok, answer.to_string().as_bytes());
+    }
+    let token = asked(&fake, "/healthz").unwrap();
+    let read = fake.bodies_read.get();
+    let headers = [(":status", "503"), ("retry-after", "300"), ("x-gatelet-peer-certificate", "-")];
+    deliver(&mut root, token, &headers, b"large");
+    assert_eq!(fake.bodies_read.get(), read);
+    // It is decided, and the calls go on.
+    assert!(asked(&fake, "/decisions").is_some());
+    let watch = asked(&fake, "watch=1").unwrap();
+    deliver(&mut root, watch, &ok, b"");
+    let before = fake.calls.borrow().len();
+    fake.pass(Duration::from_secs(1));
+    root.on_tick();
+    assert!(fake.calls.borrow().len() > before);
 }
