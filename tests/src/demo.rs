@@ -54,7 +54,7 @@ pub async fn run(log: &Path) -> anyhow::Result<Table> {
     let broken_off = script::play(&mut stage, &mut rows).await.err();
     fs::copy(stage.gate.decisions().path(), log).with_context(|| log.display().to_string())?;
     stage.gate.stop();
-    Ok(Table { rows, broken_off, longest: 46 })
+    Ok(Table { rows, broken_off, longest: 46, columns: None })
 }
 
 /// Everything that the script needs: the cluster's certificates, a kubelet, the gate before it.

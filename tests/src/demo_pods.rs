@@ -18,7 +18,7 @@ pub async fn run() -> anyhow::Result<Table> {
     let stage = Stage::build().await?;
     let mut rows = Vec::new();
     let broken_off = stage.play(&mut rows).await.err();
-    Ok(Table { rows, broken_off, longest: 46 })
+    Ok(Table { rows, broken_off, longest: 46, columns: None })
 }
 
 /// Two pods, a node and an outsider; the pods have no sidecar yet.

@@ -39,7 +39,7 @@ pub async fn run(log: &Path) -> anyhow::Result<Table> {
     let decisions = stage.approver.decisions().path();
     fs::copy(decisions, log).with_context(|| log.display().to_string())?;
     stage.approver.stop();
-    Ok(Table { rows, broken_off, longest: 76 })
+    Ok(Table { rows, broken_off, longest: 400, columns: Some([32, 60]) })
 }
 
 /// An API server, an approver with the shipped rules, and the folder of worker-1's kubelet.
@@ -69,6 +69,7 @@ async fn refused(stage: &Stage, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     for (note, request) in [
         ("another organization", "a certificate of system:masters"),
         ("the API server's name", "a certificate for kubernetes as well"),
+        ("the API server's service address", "a certificate for 10.96.0.1 as well"),
         ("two blocks", "two requests in one"),
     ] {
         let case = corpus.cases.iter().find(|case| case.note == note);
@@ -79,7 +80,7 @@ async fn refused(stage: &Stage, rows: &mut Vec<Row>) -> anyhow::Result<()> {
     let impostor = Kubelet { node: "worker-2".to_owned(), ..kubelet(NODE) };
     let asked = impostor.request()?;
     let request = "a certificate for worker-1 and 10.0.0.11";
-    rows.push(stage.ask("worker-2", request, &asked, "denied").await?.0);
+    rows.push(stage.ask("worker-2", request, &asked, "left").await?.0);
     let unknown = Kubelet { dns: vec!["worker-9".to_owned()], ..kubelet("worker-9") };
     let asked = unknown.request()?;
     let request = "a certificate for worker-9, which isn't there";
@@ -129,7 +130,16 @@ impl Stage {
             server.add_node(name, &[("InternalIP", address), ("Hostname", name)], 10250);
         }
         let rego = project().join("rego");
-        let policy = render(&[rego.as_os_str(), "--profile".as_ref(), "csr".as_ref()])?;
+        let data = tempfile::NamedTempFile::with_suffix(".json")?;
+        let reserved = json!({"csr": {"api_server": {"cidrs": ["10.96.0.0/12"]}}});
+        fs::write(data.path(), reserved.to_string())?;
+        let policy = render(&[
+            rego.as_os_str(),
+            "--profile".as_ref(),
+            "csr".as_ref(),
+            "--data".as_ref(),
+            data.path().as_os_str(),
+        ])?;
         let options = approver::Options::new(&cluster, server.address(), &policy);
         let approver = Approver::start(options).await?;
         let pki = tempfile::Builder::new().prefix("gatelet-pki-").tempdir()?;
@@ -250,7 +260,7 @@ async fn served(
     Ok(Row {
         who: "kube-apiserver".to_owned(),
         request: request.to_owned(),
-        answer: "the certificate that was issued".to_owned(),
+        answer: "the issued certificate".to_owned(),
         rule: String::new(),
         time,
         as_promised: true,

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{
+    Attribute, Cell, Color, ColumnConstraint::UpperBoundary, ContentArrangement, Width::Fixed,
+    presets::UTF8_FULL_CONDENSED,
+};
 
 use super::Row;
 
@@ -15,6 +18,8 @@ pub struct Table {
     pub broken_off: Option<anyhow::Error>,
     /// The most characters of a cell: an answer may be a whole page of metrics.
     pub longest: usize,
+    /// The most columns that requests and reasons have; what is longer goes on below. `None` widens them.
+    pub columns: Option<[u16; 2]>,
 }
 
 impl Table {
@@ -52,6 +57,11 @@ impl fmt::Display for Table {
                 Cell::new(shorten(rule)),
                 Cell::new(time),
             ]);
+        }
+        for (column, width) in [1, 3].into_iter().zip(self.columns.into_iter().flatten()) {
+            if let Some(column) = table.column_mut(column) {
+                column.set_constraint(UpperBoundary(Fixed(width)));
+            }
         }
         table.fmt(to)?;
         match &self.broken_off {
