@@ -163,7 +163,8 @@ async fn a_denied_certificate_gets_nothing_more_on_its_open_connection() -> anyh
         render(&[project().join("rego"), "--data".into(), file])
     };
     let fixture = Fixture::start_with(&render(&data)?, Setup::default()).await?;
-    let mut open = Open::start(&fixture.apiserver()?).await?;
+    let caller = fixture.cluster.issue(Persona::ApiserverKubeletClient)?.into();
+    let mut open = Open::start(&fixture.gate.dialer(Some(&caller))?).await?;
     open.works().await?;
     let record = fixture.gate.decisions().wait_for("the exec", is_about("exec")).await?;
 
@@ -176,6 +177,9 @@ async fn a_denied_certificate_gets_nothing_more_on_its_open_connection() -> anyh
     assert_eq!(open.client.response().await?.status, 403);
     assert_eq!(fixture.reached(), reached);
     assert_eq!(fixture.decided("containerLogs", "denied").await?, 1);
+    // No policy decides on what is the gate's own.
+    let monitoring = fixture.gate.monitoring(Some(&caller))?;
+    assert_eq!(get(&monitoring, "/metrics").await?.status, 200);
     open.session_works().await
 }
 
