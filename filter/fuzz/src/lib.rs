@@ -4,6 +4,7 @@
 //! and on a fixed number of mutations, with the ordinary compiler.
 
 pub mod configuration;
+pub mod csr;
 pub mod decide;
 pub mod mutate;
 pub mod path;
@@ -27,6 +28,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: &[Target] = &[
     Target { name: "configuration", run: configuration::run, mutations: 200 },
+    Target { name: "csr", run: csr::run, mutations: 1_000 },
     Target { name: "decide", run: decide::run, mutations: 1_000 },
     Target { name: "path", run: path::run, mutations: 20_000 },
     Target { name: "policy", run: policy::run, mutations: 200 },

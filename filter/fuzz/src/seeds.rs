@@ -7,8 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
+use base64ct::{Base64, Encoding as _};
 use gatelet_core::corpus::{Case, Corpus};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{TARGETS, Target};
 
@@ -36,6 +38,9 @@ pub fn all() -> anyhow::Result<BTreeMap<&'static str, Vec<Vec<u8>>>> {
     }
     for rego in rego("kubelet")?.into_values() {
         add("policy", rego.into_bytes());
+    }
+    for seed in requests()? {
+        add("csr", seed);
     }
     for (name, seed) in written()? {
         add(name, seed);
@@ -71,6 +76,34 @@ pub fn rego(folder: &str) -> anyhow::Result<BTreeMap<String, String>> {
 fn corpora() -> anyhow::Result<Vec<Corpus>> {
     let files = entries(&repository().join("tests/cases"))?;
     files.iter().map(|path| Ok(Corpus::parse(&fs::read_to_string(path)?)?)).collect()
+}
+
+/// The requests of the approver's table: PEM, a list, what a watch tells of it, and an object.
+fn requests() -> anyhow::Result<Vec<Vec<u8>>> {
+    let table = fs::read_to_string(repository().join("tests/csrs.json"))?;
+    let Table { cases } = serde_json::from_str(&table)?;
+    let mut seeds = Vec::new();
+    for Requested { spec } in cases {
+        let pem = spec.get("request").and_then(Value::as_str).map(Base64::decode_vec);
+        seeds.extend(pem.into_iter().flatten());
+        let metadata = json!({"name": "csr", "uid": "1", "resourceVersion": "1"});
+        let object = json!({"metadata": metadata, "spec": spec});
+        let list = json!({"metadata": {"resourceVersion": "1"}, "items": [object]});
+        seeds.push(list.to_string().into());
+        seeds.push(json!({"type": "ADDED", "object": object}).to_string().into());
+        seeds.push(object.to_string().into());
+    }
+    Ok(seeds)
+}
+
+#[derive(Deserialize)]
+struct Table {
+    cases: Vec<Requested>,
+}
+
+#[derive(Deserialize)]
+struct Requested {
+    spec: Value,
 }
 
 /// What was written by hand, or has broken a promise once: files `TARGET-WHAT`.
