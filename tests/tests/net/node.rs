@@ -1,10 +1,14 @@
 //! A kubelet that stays where it is, and the gate that captures what is for it.
 
+use std::fs;
+use std::net::SocketAddr;
+
 use gatelet_certs::{Ca, Cluster, Persona};
+use gatelet_tests::envoy::project;
 use gatelet_tests::gate::cluster;
 use gatelet_tests::kubelet::StandInKubelet;
 use gatelet_tests::net::node::{CapturingGate, KUBELET, capture, get, kubelet};
-use gatelet_tests::net::{Host, Network};
+use gatelet_tests::net::{Host, Namespace, Network};
 use gatelet_tests::policy;
 use tempfile::TempDir;
 
@@ -39,12 +43,7 @@ impl Node {
     }
 
     /// The status of the gate's answer.
-    async fn ask(
-        &self,
-        from: &Host,
-        to: std::net::SocketAddr,
-        target: &str,
-    ) -> anyhow::Result<String> {
+    async fn ask(&self, from: &Host, to: SocketAddr, target: &str) -> anyhow::Result<String> {
         let answer = get(
             &from.namespace,
             to,
@@ -58,7 +57,7 @@ impl Node {
     }
 
     /// Whether the kubelet itself answers, who is known by the gate's CA.
-    async fn is_open(&self, from: &Host, to: std::net::SocketAddr) -> bool {
+    async fn is_open(&self, from: &Host, to: SocketAddr) -> bool {
         get(&from.namespace, to, &self.cluster, Persona::GateClientOwned, Ca::Gate, "/metrics")
             .await
             .is_ok()
@@ -80,6 +79,30 @@ async fn whoever_dials_the_nodes_addresses_meets_the_gate() -> anyhow::Result<()
     let reached: Vec<_> =
         node.kubelet.requests().iter().map(|request| request.target().into_owned()).collect();
     assert_eq!(reached, [LOG; 6]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_caller_on_a_link_of_its_own_meets_the_gate() -> anyhow::Result<()> {
+    let node = Node::start().await?;
+    let host = &node.network.node;
+    // No bridge is between them, as with most other hosts and with pods of some networks.
+    let far = Namespace::create("far")?;
+    host.namespace.ip(&format!("link add far type veth peer name eth0 netns {}", far.name()))?;
+    host.namespace.ip("link set far up")?;
+    far.ip("link set eth0 up")?;
+    host.namespace.ip("address add 10.8.0.1/24 dev far")?;
+    host.namespace.ip("address add fd08::1/64 dev far nodad")?;
+    far.ip("address add 10.8.0.2/24 dev eth0")?;
+    far.ip("address add fd08::2/64 dev eth0 nodad")?;
+    for address in ["10.8.0.1", "fd08::1"] {
+        let address = SocketAddr::new(address.parse()?, KUBELET);
+        let persona = Persona::ApiserverKubeletClient;
+        let answer = get(&far, address, &node.cluster, persona, Ca::Cluster, LOG).await?;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{address}: {answer}");
+        let around = get(&far, address, &node.cluster, Persona::GateClientOwned, Ca::Gate, LOG);
+        assert!(around.await.is_err(), "{address}");
+    }
     Ok(())
 }
 
@@ -148,6 +171,86 @@ async fn a_service_does_not_lead_around_the_gate() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn ipvs_does_not_lead_around_the_gate() -> anyhow::Result<()> {
+    let node = Node::start().await?;
+    let Network { web, outsider, node: host, .. } = &node.network;
+    // Where IPVS translates, in a chain of filters.
+    host.namespace.nft(&format!(
+        "add table inet ipvs; \
+         add chain inet ipvs input {{ type filter hook input priority 99; }}; \
+         add rule inet ipvs input tcp dport 443 tcp dport set {KUBELET}; \
+         add chain inet ipvs output {{ type filter hook output priority 99; }}; \
+         add rule inet ipvs output tcp sport {KUBELET} tcp dport != {KUBELET} tcp sport set 443"
+    ))?;
+    for from in [web, outsider] {
+        for address in host.both(443) {
+            assert!(!node.is_open(from, address).await, "{address}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_that_somebody_changed_is_noticed_and_loaded_again() -> anyhow::Result<()> {
+    let node = Node::start().await?;
+    let Network { outsider, node: host, .. } = &node.network;
+    for change in [
+        "flush ruleset",
+        "insert rule inet gatelet_kubelet guard return",
+        "add table inet gatelet_kubelet { flags dormant; }",
+        "flush chain inet gatelet_kubelet guard; add rule inet gatelet_kubelet guard accept; \
+         add rule inet gatelet_kubelet guard accept; add rule inet gatelet_kubelet guard accept; \
+         add rule inet gatelet_kubelet guard accept",
+    ] {
+        capture(&host.namespace, "check")?;
+        host.namespace.nft(change)?;
+        assert!(capture(&host.namespace, "check").is_err(), "{change}");
+        // What the timer starts.
+        let unit = unit("gatelet-capture-check.service")?;
+        let command = values(&unit, "ExecStart")
+            .concat()
+            .replace("/etc/gatelet", &project().join("envoy/kubelet").to_string_lossy());
+        let command = command.strip_prefix("/bin/sh -c ").unwrap().trim_matches('\'');
+        assert!(host.namespace.command("sh").args(["-c", command]).status()?.success(), "{change}");
+        assert!(!node.is_open(outsider, host.v4(KUBELET)).await, "{change}");
+    }
+    capture(&host.namespace, "check")?;
+    assert_eq!(node.ask(outsider, host.v4(KUBELET), LOG).await?, "200");
+    Ok(())
+}
+
+#[test]
+fn the_units_order_rules_gate_and_kubelet() -> anyhow::Result<()> {
+    let capture = unit("gatelet-capture.service")?;
+    let drop_in = unit("gatelet.service.d/capture.conf")?;
+    let timer = unit("gatelet-capture-check.timer")?;
+    for (unit, key, value) in [
+        (&capture, "Before", "network-pre.target"),
+        (&capture, "Before", "kubelet.service"),
+        (&capture, "RequiredBy", "kubelet.service"),
+        // Whose start, reload and stop flush all rules.
+        (&capture, "After", "nftables.service"),
+        (&capture, "After", "firewalld.service"),
+        (&capture, "PartOf", "nftables.service"),
+        (&capture, "ReloadPropagatedFrom", "nftables.service"),
+        (&capture, "ReloadPropagatedFrom", "firewalld.service"),
+        (&capture, "ExecReload", "/etc/gatelet/capture up"),
+        (&capture, "Also", "gatelet-capture-check.timer"),
+        (&timer, "WantedBy", "gatelet-capture.service"),
+        (&timer, "OnUnitActiveSec", "10s"),
+        (&drop_in, "Requires", "gatelet-capture.service"),
+        (&drop_in, "After", "gatelet-capture.service"),
+    ] {
+        let found = values(unit, key);
+        assert!(
+            found.iter().any(|line| *line == value || line.split(' ').any(|word| word == value)),
+            "{key}={value}: {found:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn from_boot_on_there_is_no_open_moment() -> anyhow::Result<()> {
     let network = Network::create()?;
     let cluster = cluster()?;
@@ -164,4 +267,13 @@ async fn from_boot_on_there_is_no_open_moment() -> anyhow::Result<()> {
     network.outsider.namespace.dial(host.v4(KUBELET)).await?;
     assert_eq!(host.namespace.nft("list ruleset")?, "");
     Ok(())
+}
+
+fn unit(name: &str) -> anyhow::Result<String> {
+    Ok(fs::read_to_string(project().join("envoy/kubelet").join(name))?)
+}
+
+/// What a unit says to a key, line by line.
+fn values<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
+    unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
