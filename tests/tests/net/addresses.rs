@@ -2,7 +2,7 @@
 
 use gatelet_tests::net::{Application, HELLO, Issuer, Network, Sidecar, Wire, mesh};
 
-use crate::support::{DB, PORT, Pods, SECRET, svids};
+use crate::support::{DB, PORT, Pods, SECRET, WEB, svids};
 
 #[tokio::test]
 async fn the_application_sees_its_callers_address_and_nobody_reads_along() -> anyhow::Result<()> {
@@ -66,6 +66,20 @@ async fn a_pod_talks_to_itself_as_ever() -> anyhow::Result<()> {
     let pods = Pods::start().await?;
     let db = &pods.network.db;
     for address in [db.v4(PORT), db.v6(PORT), ([127, 0, 0, 1], PORT).into()] {
+        assert_eq!(db.namespace.ask(address, SECRET).await?, HELLO, "{address}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn pods_in_one_range_of_each_others_mesh_call_both_ways() -> anyhow::Result<()> {
+    let destination = format!("destination 10.9.0.0/24 fd09::/64 {WEB} {DB}");
+    let mesh = mesh(&["mode strict", &destination, &format!("peer {WEB}"), &format!("peer {DB}")]);
+    let pods = Pods::with(&mesh, &mesh).await?;
+    let Network { web, db, .. } = &pods.network;
+    let _other = Application::start(&web.namespace, PORT).await?;
+    pods.all_is_well().await?;
+    for address in web.both(PORT) {
         assert_eq!(db.namespace.ask(address, SECRET).await?, HELLO, "{address}");
     }
     Ok(())

@@ -3,15 +3,17 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use gatelet_tests::deadline::eventually;
-use gatelet_tests::net::{Application, HELLO, Namespace, Network, Rules, Wire};
+use gatelet_tests::deadline::{eventually, within};
+use gatelet_tests::net::{Application, HELLO, Namespace, Network, Rules, Wire, listen};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{PORT, Pods, SECRET, db_mesh, is_refused, web_mesh};
 
 /// Every chain of the table that has rules for TCP.
-const CHAINS: [&str; 9] = [
+const CHAINS: [&str; 10] = [
     "prerouting",
     "arriving",
+    "opening",
     "looped",
     "input",
     "delivered",
@@ -31,11 +33,13 @@ async fn nothing_comes_in_or_goes_out_while_envoy_is_down() -> anyhow::Result<()
 
     let web = web.crash();
     for address in network.db.both(PORT) {
-        assert!(network.web.namespace.ask(address, SECRET).await.is_err(), "out to {address}");
+        let error = network.web.namespace.ask(address, SECRET).await.expect_err("out");
+        assert!(format!("{error:#}").contains("refused"), "out to {address}: {error:#}");
     }
     let db = db.crash();
     for address in network.db.both(PORT) {
-        assert!(is_refused(&network.outsider.namespace, address).await, "in at {address}");
+        let error = network.outsider.namespace.ask(address, SECRET).await.expect_err("in");
+        assert!(format!("{error:#}").contains("refused"), "in at {address}: {error:#}");
     }
     wire.settle(&network.web).await?;
     wire.settle(&network.outsider).await?;
@@ -161,6 +165,28 @@ async fn a_pod_is_closed_from_its_init_container_on() -> anyhow::Result<()> {
     Rules::new(&network.db.namespace, &db_mesh())?.up()?;
     assert!(is_refused(&network.outsider.namespace, db).await);
     assert_eq!(application.seen().len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_older_than_the_rules_end_with_them() -> anyhow::Result<()> {
+    let network = Network::create()?;
+    let rules = Rules::new(&network.db.namespace, &db_mesh())?;
+    let listener = listen(&network.db.namespace, PORT).await?;
+    for address in network.db.both(PORT) {
+        let mut caller = network.outsider.namespace.dial(address).await?;
+        let (mut server, _) = listener.accept().await?;
+        rules.up()?;
+        // The first packet that connection tracking sees: to it, the server is the caller.
+        server.write_all(HELLO.as_bytes()).await?;
+        // Its answer is refused, and that is the end.
+        let mut heard = String::new();
+        let _ended = within("the end", caller.read_to_string(&mut heard)).await?;
+        let _reset = caller.write_all(SECRET).await;
+        let mut arrived = [0; SECRET.len()];
+        assert!(server.try_read(&mut arrived).is_err(), "{address}: the server heard it");
+        rules.down()?;
+    }
     Ok(())
 }
 

@@ -45,6 +45,8 @@ fn what_is_in_the_way_is_named_before_anything_is_loaded() -> anyhow::Result<()>
         ("ip rule add fwmark 0x4000000 lookup 7 priority 71", "ip -4 rule: 71:"),
         ("ip -6 rule add fwmark 0x0/0x8000000 lookup 7 priority 72", "ip -6 rule: 72:"),
         ("ip rule add from 10.0.0.0/8 lookup 15001 priority 73", "ip -4 rule: 73:"),
+        ("ip rule add from all lookup 99 priority 100", "ip -4 rule: 100:"),
+        ("ip -6 rule add from all lookup 99 priority 100", "ip -6 rule: 100:"),
         ("ip route add blackhole 10.0.0.0/8 table 15001", "ip -4 route, table 15001: blackhole"),
         ("ip -6 route add blackhole fd00::/8 table 15001", "ip -6 route, table 15001: blackhole"),
         (
@@ -143,6 +145,9 @@ fn a_wrong_line_of_mesh_conf_is_named() -> anyhow::Result<()> {
         ("peer web", "`peer` is one SPIFFE ID"),
         ("probe 70000", "`70000` is no port"),
         ("node 1.2.3", "`1.2.3` is no address"),
+        // nftables would read it as octal.
+        ("destination 010.0.0.0/8 spiffe://a/b", "`010.0.0.0/8` is no range"),
+        ("node 10.0.0.010", "`10.0.0.010` is no address"),
         ("prob 8080", "there is no `prob`"),
         ("resumption off", "`resumption` stands alone"),
         ("pass ipv5", "`pass` is ipv4 or ipv6"),
@@ -156,6 +161,81 @@ fn a_wrong_line_of_mesh_conf_is_named() -> anyhow::Result<()> {
         assert!(said.contains(named), "{said}");
     }
     assert_eq!(pod.nft("list ruleset")?, "");
+    Ok(())
+}
+
+#[test]
+fn every_range_of_mesh_conf_is_in_a_set() -> anyhow::Result<()> {
+    let pod = Namespace::create("rules")?;
+    for range in ["::/0", "::1/128", "fd00::/8", "2001:db8::/32", "0.0.0.0/0", "192.0.2.0/24"] {
+        let set = if range.contains(':') { 6 } else { 4 };
+        Rules::new(&pod, &format!("{}destination {range} spiffe://a/b\n", db_mesh()))?.up()?;
+        let elements = pod.nft(&format!("list set inet gatelet mesh{set}"))?;
+        let listed = range.trim_end_matches("/128");
+        assert!(elements.contains(&format!("{{ {listed} }}")), "{range}: {elements}");
+        Rules::new(&pod, &format!("{}node {range}\n", db_mesh()))?.up()?;
+        let elements = pod.nft(&format!("list set inet gatelet nodes{set}"))?;
+        assert!(elements.contains(listed), "node {range}: {elements}");
+    }
+    Ok(())
+}
+
+#[test]
+fn whatever_is_not_as_loaded_is_noticed() -> anyhow::Result<()> {
+    let pod = Namespace::create("rules")?;
+    let mesh = format!("{}destination 192.0.2.0/24 spiffe://a/b\n", db_mesh());
+    let rules = Rules::new(&pod, &mesh)?;
+    for change in [
+        "delete element inet gatelet mesh4 { 192.0.2.0/24 }",
+        "add element inet gatelet probed { 22 }",
+        "insert rule inet gatelet arriving return",
+        "flush chain inet gatelet prerouting; add rule inet gatelet prerouting accept; \
+         add rule inet gatelet prerouting accept",
+        "add table inet gatelet { flags dormant; }",
+    ] {
+        rules.up()?;
+        rules.check()?;
+        pod.nft(change)?;
+        assert!(rules.check().is_err(), "{change}");
+    }
+    rules.up()?;
+    assert!(Rules::new(&pod, &db_mesh())?.check().is_err(), "another mesh.conf");
+    assert_eq!(pod.nft("list tables")?, "table inet gatelet\n");
+    Ok(())
+}
+
+#[test]
+fn without_ipv6_there_are_no_routes_of_it() -> anyhow::Result<()> {
+    let pod = Namespace::create("rules")?;
+    let disabled = pod
+        .command("sysctl")
+        .args(["-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.lo.disable_ipv6=1"])
+        .status()?;
+    assert!(disabled.success());
+    let rules = Rules::new(&pod, &db_mesh())?;
+    rules.up()?;
+    rules.check()?;
+    rules.down()?;
+    assert_eq!(pod.nft("list ruleset")?, "");
+    Ok(())
+}
+
+#[test]
+fn without_its_routes_nothing_is_loaded() -> anyhow::Result<()> {
+    let pod = Namespace::create("rules")?;
+    let before = everything(&pod)?;
+    let folder = tempfile::tempdir()?;
+    let ip = folder.path().join("ip");
+    fs::write(
+        &ip,
+        "#!/bin/sh\ncase $* in '-6 route replace'*) exit 2 ;; esac\nexec $(PATH=${PATH#*:} command -v ip) \"$@\"\n",
+    )?;
+    fs::set_permissions(&ip, fs::Permissions::from_mode(0o755))?;
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH")?);
+    let output = Rules::new(&pod, &db_mesh())?.command("up").env("PATH", path).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("the routes of IPv6"), "{said}");
+    assert_eq!(everything(&pod)?, before);
     Ok(())
 }
 
