@@ -1,6 +1,7 @@
 //! What Envoy may do, and what it need not.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::Pods;
 
@@ -24,4 +25,13 @@ async fn envoy_is_a_user_of_its_own_with_raw_sockets_and_nothing_else() -> anyho
     assert_eq!(value("NoNewPrivs"), Some(vec!["1"]));
     // With no more than that, all of it works.
     pods.all_is_well().await
+}
+
+#[tokio::test]
+async fn a_key_that_only_root_can_read_is_refused_by_name() -> anyhow::Result<()> {
+    let Pods { db, network, .. } = Pods::start().await?;
+    fs::set_permissions(db.certificates().join("tls.key"), Permissions::from_mode(0o400))?;
+    let said = format!("{:#}", db.crash().restart(&network.db.namespace).await.unwrap_err());
+    assert!(said.contains("cannot read certs/tls.key"), "{said}");
+    Ok(())
 }
