@@ -115,7 +115,10 @@ fn what_a_pod_has_stays_and_comes_later() -> anyhow::Result<()> {
         pod["spec"][part].as_array().unwrap().iter().map(|one| one["name"].clone()).collect()
     };
     assert_eq!(names("initContainers"), ["gatelet-rules", "gatelet", "migrate"]);
-    assert_eq!(names("volumes"), ["data", "gatelet-run", "gatelet-mesh", "gatelet-identity"]);
+    assert_eq!(
+        names("volumes"),
+        ["data", "gatelet-run", "gatelet-mesh", "gatelet-policy", "gatelet-identity"]
+    );
     assert_eq!(pod["spec"]["volumes"][2]["configMap"]["name"], "strict");
     let _typed: Pod = serde_json::from_value(pod)?;
     Ok(())
