@@ -93,7 +93,7 @@ bench-pods: tools $(TARGET)/gatelet.wasm ## the part of `make bench` between pod
 soak: tools $(TARGET)/gatelet.wasm ## thousands of open sessions, slow clients and policy updates at once
 	ulimit -n $$(ulimit -Hn) && cargo run --locked --release --package gatelet-bench --bin bench -- soak
 
-test-net: tools $(TARGET)/gatelet.wasm ## the sidecar and the captured kubelet between network namespaces; needs root, nftables, iproute2
+test-net: tools $(TARGET)/gatelet.wasm ## the sidecar and the captured kubelet between network namespaces; needs root, nftables, iproute2, procps
 	cargo build --locked --package gatelet-cli
 	cargo test --locked --package gatelet-tests --features net --test net
 
