@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::der::{
     Attribute, BASIC_CONSTRAINTS, Name, Request, SUBJECT_ALT_NAME, alternative_names, nested, pem,
 };
-use super::{Case, Corpus, KUBELET_SERVING, Kubelet, Want};
+use super::{Case, Corpus, KUBELET_CLIENT, KUBELET_SERVING, Kubelet, Want};
 
 /// Makes everything anew: the keys, and so the signatures, are others each time.
 ///
@@ -237,6 +237,40 @@ fn cases() -> anyhow::Result<Vec<Case>> {
         Ok(())
     })?;
 
+    // Client certificates.
+    add("for a client, as a kubelet renews it", "A A A", Draft::client)?;
+    add("for a client, with a bootstrap token", "A A A", |draft| {
+        draft.username = "system:bootstrap:abcdef".to_owned();
+        draft.groups = vec!["system:bootstrappers:kubeadm:default-node-token"];
+        draft.client()
+    })?;
+    add("for the client of another node", "L L L client-access", |draft| {
+        draft.username = "system:node:worker-2".to_owned();
+        draft.client()
+    })?;
+    add("for a client with a name", "L D D no-names", |draft| {
+        draft.client()?;
+        draft.also(dns("worker-1"))
+    })?;
+    add("for a client that serves as well", "L D D client-usages", |draft| {
+        draft.client()?;
+        draft.usages.push("server auth");
+        Ok(())
+    })?;
+    add("for a client of an organizational unit", "A D D subject", |draft| {
+        draft.request.subject.push(Attribute::Unit("admins".to_owned()));
+        draft.client()
+    })?;
+    add("for a client that is an authority", "A D D extensions", |draft| {
+        let authority = vec![0x30, 0x03, 0x01, 0x01, 0xff];
+        draft.request.extensions.push((BASIC_CONSTRAINTS, true, authority));
+        draft.client()
+    })?;
+    add("for a client for ten years", "A D D expiration", |draft| {
+        draft.expiration_seconds = Some(10 * 365 * 86_400);
+        draft.client()
+    })?;
+
     // Extensions.
     add("a certificate authority", "A D D extensions", |draft| {
         let authority = vec![0x30, 0x03, 0x01, 0x01, 0xff];
@@ -365,6 +399,7 @@ struct Draft {
     kubelet: Kubelet,
     request: Request,
     pem: Vec<u8>,
+    signer: &'static str,
     username: String,
     groups: Vec<&'static str>,
     usages: Vec<&'static str>,
@@ -383,6 +418,7 @@ impl Draft {
             kubelet,
             request: Request::of_a_kubelet(),
             pem: Vec::new(),
+            signer: KUBELET_SERVING,
             groups: vec!["system:nodes", "system:authenticated"],
             usages: vec!["digital signature", "server auth"],
             expiration_seconds: None,
@@ -434,6 +470,13 @@ impl Draft {
         self.by_hand()
     }
 
+    /// What the same kubelet calls the API server with.
+    fn client(&mut self) -> anyhow::Result<()> {
+        self.signer = KUBELET_CLIENT;
+        self.usages = vec!["digital signature", "client auth"];
+        self.names(&[])
+    }
+
     fn replace(&mut self, from: &str, to: &str) -> anyhow::Result<()> {
         self.pem = String::from_utf8(self.pem.clone())?.replace(from, to).into_bytes();
         Ok(())
@@ -442,7 +485,7 @@ impl Draft {
     fn case(self, note: &str, want: &str) -> anyhow::Result<Case> {
         let mut spec = json!({
             "request": BASE64_STANDARD.encode(&self.pem),
-            "signerName": KUBELET_SERVING,
+            "signerName": self.signer,
             "username": self.username,
             "groups": self.groups,
             "usages": self.usages,

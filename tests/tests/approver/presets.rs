@@ -6,7 +6,7 @@ use std::fs;
 use gatelet_tests::api_server::{REQUESTS, StandInApiServer};
 use gatelet_tests::approver::roles;
 use gatelet_tests::command::render;
-use gatelet_tests::csr::{Case, Corpus};
+use gatelet_tests::csr::{Case, Corpus, KUBELET_CLIENT, KUBELET_SERVING};
 use gatelet_tests::envoy::project;
 use gatelet_tests::{api_server, gate};
 use serde_json::{Value, json};
@@ -39,16 +39,22 @@ async fn preset(name: &str, want: fn(&Case) -> &str) -> anyhow::Result<()> {
     }
     let file = tempfile::NamedTempFile::with_suffix(".json")?;
     fs::write(file.path(), json!({"csr": data}).to_string())?;
+    let signers = tempfile::NamedTempFile::with_suffix(".json")?;
+    fs::write(signers.path(), json!({"signers": [KUBELET_SERVING, KUBELET_CLIENT]}).to_string())?;
     let policy = render(&[
         project().join("rego").as_os_str(),
         "--profile".as_ref(),
         "csr".as_ref(),
         "--data".as_ref(),
         file.path().as_os_str(),
+        "--settings".as_ref(),
+        signers.path().as_os_str(),
     ])?;
 
     let cluster = gate::cluster()?;
-    let server = StandInApiServer::start(api_server::Options::new(&cluster, &roles()?)?)?;
+    let both = format!("resourceNames: [{KUBELET_SERVING}, {KUBELET_CLIENT}]");
+    let roles = roles()?.replace(&format!("resourceNames: [{KUBELET_SERVING}]"), &both);
+    let server = StandInApiServer::start(api_server::Options::new(&cluster, &roles)?)?;
     for (node, addresses) in &corpus.nodes {
         let addresses = addresses.iter().map(|(kind, address)| (kind.as_str(), address.as_str()));
         server.add_node(node, &addresses.collect::<Vec<_>>(), 10250);

@@ -151,8 +151,12 @@ impl Api {
             ("GET", [.., "nodes", name]) => found(self.nodes.get(*name)),
             ("POST", [.., "subjectaccessreviews"]) => {
                 // As the bootstrap roles have it.
+                let group = match body["spec"]["resourceAttributes"]["subresource"].as_str() {
+                    Some("nodeclient") => "system:bootstrappers:kubeadm:default-node-token",
+                    _ => "system:nodes",
+                };
                 let groups = body["spec"]["groups"].as_array();
-                let allowed = groups.unwrap().contains(&json!("system:nodes"));
+                let allowed = groups.unwrap().contains(&json!(group));
                 self.reviews.push(body);
                 status(201, &json!({"status": {"allowed": allowed}}))
             }

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use chrono::TimeDelta;
+use gatelet_core::csr::{KUBELET_CLIENT, KUBELET_SERVING};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{api::Api, rego::shipped};
+use crate::{api::Api, rego::shipped_for};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,7 +63,8 @@ fn decide(corpus: &Corpus, preset: &str, inventory: Option<&Value>) -> Vec<(Stri
     if let Some(inventory) = inventory {
         data["inventory"] = inventory.clone();
     }
-    api.run(&mut shipped(&json!({"csr": data})), TimeDelta::seconds(2));
+    let signers = [KUBELET_SERVING, KUBELET_CLIENT];
+    api.run(&mut shipped_for(&signers, &json!({"csr": data})), TimeDelta::seconds(2));
     assert_eq!(api.warnings, [""; 0]);
     let verdict = |number: usize| {
         let name = format!("csr-{number}");
@@ -113,7 +115,8 @@ fn strict_decides_by_an_inventory_where_there_is_one_and_says_so() {
             case.want["inventory"].split_once(' ').unwrap_or((&case.want["inventory"], ""));
         assert_eq!(verdict, want, "{}: {}", case.note, record["message"]);
     }
-    for (_, record) in decided.iter().filter(|(verdict, _)| verdict == "approve") {
+    let serving = decided.iter().filter(|(_, record)| record["input"]["signer"] == KUBELET_SERVING);
+    for (_, record) in serving.filter(|(verdict, _)| verdict == "approve") {
         let message = record["message"].as_str().unwrap();
         assert!(message.contains("the inventory"), "{message}");
     }

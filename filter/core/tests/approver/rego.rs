@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 
 /// A controller with the shipped rules and this data.
 pub(crate) fn shipped(data: &Value) -> Controller {
-    controller(&json!({"modules": modules(), "data": data}), &json!({}))
+    shipped_for(&[KUBELET_SERVING], data)
+}
+
+/// The same for requests to these signers.
+pub(crate) fn shipped_for(signers: &[&str], data: &Value) -> Controller {
+    controller(&json!({"modules": modules(), "data": data}), &json!({"signers": signers}))
 }
 
 /// A controller that approves what can be read, and denies the rest, with these further settings.
