@@ -58,7 +58,8 @@ pub enum Mode {
 pub struct Queue {
     /// Requests that are worked on side by side.
     pub concurrency: NonZeroUsize,
-    /// Requests that are known at a time, decided ones included; further ones wait.
+    /// Requests that are known at a time, decided ones included, which make room for others; of one user a
+    /// twentieth of them, but a hundred at least. Further ones wait.
     pub tracked: NonZeroUsize,
     /// Requests on a page of a list.
     pub page: NonZeroUsize,
