@@ -5,6 +5,7 @@ mod decisions;
 mod shipped;
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -136,6 +137,18 @@ fn ended_with_this_process(command: &Command) -> Command {
     ended.args(["--pdeathsig", "KILL"]).arg(command.get_program()).args(command.get_args());
     ended.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     ended
+}
+
+/// A program in this folder that says to be Envoy of this version, and fails at everything else.
+///
+/// # Errors
+/// When it can't be written.
+pub fn of_version(version: &str, folder: &Path) -> anyhow::Result<PathBuf> {
+    let program = folder.join("envoy");
+    let script = format!("#!/bin/sh\n[ $# = 1 ] && echo 'envoy version: 0/{version}/Clean'\n");
+    fs::write(&program, script)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    Ok(program)
 }
 
 /// A child that can't outlive its guard.

@@ -1,12 +1,12 @@
 //! The start script refuses what can't work, and says why.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use gatelet_certs::{Persona, publish};
-use gatelet_tests::envoy::{binary, project};
+use gatelet_tests::envoy::{binary, of_version, project};
 use gatelet_tests::gate::cluster;
 
 #[test]
@@ -51,7 +51,6 @@ fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
 fn start_refuses_an_envoy_without_its_fixes() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     lay_out(folder.path())?;
-    let envoy = folder.path().join("envoy");
     for (version, fixed) in [
         ("1.35.13", false),
         ("1.36.9", false),
@@ -66,13 +65,10 @@ fn start_refuses_an_envoy_without_its_fixes() -> anyhow::Result<()> {
         ("2.0.0", false),
     ] {
         // It gets as far as the check of the policy, and fails there.
-        let script = format!("#!/bin/sh\n[ $# = 1 ] && echo 'envoy version: 0/{version}/Clean'\n");
-        fs::write(&envoy, script)?;
-        fs::set_permissions(&envoy, fs::Permissions::from_mode(0o755))?;
         let output = Command::new(project().join("envoy/approver/start"))
             .args(SERVER)
             .current_dir(folder.path())
-            .env("ENVOY_BIN", &envoy)
+            .env("ENVOY_BIN", of_version(version, folder.path())?)
             .env("GATELET_BIN", "false")
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use gatelet_tests::command::gatelet;
-use gatelet_tests::envoy::{Envoy, binary};
+use gatelet_tests::envoy::{Envoy, binary, of_version};
 use gatelet_tests::gate::{NODE, POLICY};
 use gatelet_tests::policy;
 
@@ -27,7 +26,7 @@ fn the_configuration_is_valid_as_it_is_shipped() -> anyhow::Result<()> {
 #[tokio::test]
 async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
     type Spoil = fn(&Path) -> std::io::Result<()>;
-    let rows: [(&str, Spoil); 11] = [
+    let rows: [(&str, Spoil); 12] = [
         ("cannot read certs/serving/tls.key", |folder| {
             fs::remove_file(folder.join("certs/serving/tls.key"))
         }),
@@ -51,6 +50,11 @@ async fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
         ("cannot read gatelet.wasm", |folder| fs::remove_file(folder.join("gatelet.wasm"))),
         ("policy/gatelet.json names no module", |folder| {
             fs::write(folder.join("policy/gatelet.json"), "{}")
+        }),
+        ("rendered with --profile http", |folder| {
+            let text = fs::read_to_string(folder.join("policy/gatelet.json"))?;
+            let http = text.replace(r#"\"profile\":\"kubelet\""#, r#"\"profile\":\"http\""#);
+            fs::write(folder.join("policy/gatelet.json"), http)
         }),
         ("cannot read policy/gatelet.json", |folder| {
             fs::remove_file(folder.join("policy/gatelet.json"))
@@ -134,7 +138,6 @@ async fn start_refuses_arguments_that_are_none() -> anyhow::Result<()> {
 #[test]
 fn start_refuses_an_envoy_that_forwards_behind_a_refused_upgrade() -> anyhow::Result<()> {
     let folder = folder()?;
-    let envoy = folder.path().join("envoy");
     for (version, fixed) in [
         ("1.9.10", false),
         ("1.35.13", false),
@@ -153,12 +156,9 @@ fn start_refuses_an_envoy_that_forwards_behind_a_refused_upgrade() -> anyhow::Re
         ("2.0.0", false),
     ] {
         // It gets as far as the validation, and fails there.
-        let script = format!("#!/bin/sh\n[ $# = 1 ] && echo 'envoy version: 0/{version}/Clean'\n");
-        fs::write(&envoy, script)?;
-        fs::set_permissions(&envoy, fs::Permissions::from_mode(0o755))?;
         let output = script_command("start", folder.path())
             .args(["--address", "127.0.0.1", "--node", NODE])
-            .env("ENVOY_BIN", &envoy)
+            .env("ENVOY_BIN", of_version(version, folder.path())?)
             .output()?;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(said.contains("CVE-2026-73548"), !fixed, "{version}: {said}");
