@@ -9,6 +9,7 @@ mod interpreter;
 mod policy;
 mod render;
 mod test;
+mod wasm_plugin;
 
 use std::process::ExitCode;
 

@@ -13,7 +13,7 @@ use gatelet_core::{
     extension_config::extension_config,
 };
 
-use crate::{findings, policy::PolicyArguments};
+use crate::{findings, policy::PolicyArguments, wasm_plugin};
 
 /// Makes the extension-config file with the policy in it, and prints the policy's SHA-256
 ///
@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// The filter's module, as Envoy will find it [default: gatelet.wasm, or gatelet-full.wasm]
     #[arg(long, value_name = "FILE")]
     module: Option<String>,
+    /// Make Istio's WasmPlugin instead: this manifest, with the policy as its `pluginConfig`
+    #[arg(long, value_name = "FILE", conflicts_with = "module")]
+    wasm_plugin: Option<PathBuf>,
 }
 
 /// Renders, or changes nothing.
@@ -41,7 +44,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let gate = Gate::new(Config::try_from(written.clone())?, policy.builtins())?;
     findings::warn(gate.config())?;
     let usual = if policy.full { "gatelet-full.wasm" } else { "gatelet.wasm" };
-    let file = extension_config(&written, arguments.module.as_deref().unwrap_or(usual))?;
+    let file = match &arguments.wasm_plugin {
+        Some(manifest) => wasm_plugin::configured(manifest, &written)?,
+        None => extension_config(&written, arguments.module.as_deref().unwrap_or(usual))?,
+    };
     replace(&arguments.output, &format!("{file:#}\n"))
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     println!("{}  {}", gate.digest(), arguments.output.display());
@@ -50,8 +56,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// The approver's file has the configuration alone: its module is named in Envoy's own.
 fn run_for_the_approver(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Arguments { policy, output, module } = arguments;
-    ensure!(module.is_none(), "--module has no meaning in profile `csr`\nhelp: leave it out");
+    let Arguments { policy, output, module, wasm_plugin } = arguments;
+    for (name, is_given) in
+        [("--module", module.is_some()), ("--wasm-plugin", wasm_plugin.is_some())]
+    {
+        ensure!(!is_given, "{name} has no meaning in profile `csr`\nhelp: leave it out");
+    }
     let written = policy.written_for_the_approver()?;
     let controller = Controller::new(written.clone().try_into()?)?;
     let config = controller.config();

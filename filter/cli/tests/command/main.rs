@@ -9,3 +9,4 @@ mod examples;
 mod render;
 mod support;
 mod test;
+mod wasm_plugin;
