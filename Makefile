@@ -32,6 +32,10 @@ LIMIT_gatelet_approver := 3000000
 FEATURES_gatelet-full := --features full-builtins
 FEATURES_gatelet-faulty := --features fault-injection
 
+# Supported besides the pinned one, by their minor versions, and the tests that start Envoy.
+ENVOYS := 1.39
+WITH_ENVOY := approver callers corpus faults hostile kube_rs_through_the_gate node_gate readme
+
 # libFuzzer's instrumentation is nightly's alone. By number, not by time, and with dice that always
 # fall alike.
 NIGHTLY ?= nightly
@@ -41,10 +45,10 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo demo-approver demo-pods up down lint test test-net test-node differential fuzz bench bench-pods soak
+.PHONY: help tools wasm demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node differential fuzz bench bench-pods soak
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
 
 tools: $(TOOLS)/installed ## fetch Envoy, Node and wasm-opt in the pinned versions into .tools
 
@@ -71,7 +75,7 @@ down: ## stop what `make up` started
 
 lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licences and sources
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets --features gatelet-tests/net -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features gatelet-tests/net,gatelet-tests/envoy-versions -- -D warnings
 	rustup --quiet target add wasm32-wasip1 wasm32-unknown-unknown
 	cargo clippy --locked --package gatelet-wasm --all-features --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package gatelet-approver --target wasm32-wasip1 -- -D warnings
@@ -96,6 +100,14 @@ soak: tools $(TARGET)/gatelet.wasm ## thousands of open sessions, slow clients a
 test-net: tools $(TARGET)/gatelet.wasm ## the sidecar and the captured kubelet between network namespaces; needs root, nftables, iproute2, procps
 	cargo build --locked --package gatelet-cli
 	cargo test --locked --package gatelet-tests --features net --test net
+
+# Whatever starts Envoy. 1.38 is the one that must not pass.
+test-envoy-versions: tools wasm $(FAULTY) $(ENVOYS:%=$(TOOLS)/bin/envoy-%) $(TOOLS)/bin/envoy-1.38 ## the tests with real Envoy on each supported version, and what an old one does
+	cargo build --locked --workspace --bins
+	for envoy in $(ENVOYS:%=$(abspath $(TOOLS))/bin/envoy-%) $(ENVOY_BIN); do \
+	  $$envoy --version && ENVOY_BIN=$$envoy cargo test --locked --package gatelet-tests $(WITH_ENVOY:%=--test %) || exit; \
+	done
+	cargo test --locked --package gatelet-tests --features envoy-versions --test envoy_versions
 
 test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
 	@rustup --quiet target add wasm32-unknown-unknown
@@ -137,6 +149,10 @@ $(MODULES) $(FAULTY): $(TARGET)/%.wasm: $(TARGET)/%/module.wasm filter/wasm/expo
 $(TOOLS)/installed: tests/tools/install $(wildcard tests/tools/*.txt tests/tools/*.json)
 	ENVOY_BIN=$(filter-out $(abspath $(TOOLS))/%,$(ENVOY_BIN)) tests/tools/install $(TOOLS)
 	@touch $@
+
+$(TOOLS)/bin/envoy-%: tests/tools/install tests/tools/envoy-%.txt
+	tests/tools/install $(TOOLS) envoy-$*
+	@touch -h $@
 
 $(TOOLS)/bin/go: tests/tools/install tests/tools/go.txt
 	tests/tools/install $(TOOLS) go

@@ -151,6 +151,33 @@ pub fn of_version(version: &str, folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// A program in this folder that says to be Envoy of this version, and is another one, started with
+/// these arguments as well.
+///
+/// # Errors
+/// When it can't be written.
+pub fn disguised(
+    envoy: &Path,
+    version: &str,
+    arguments: &[&str],
+    folder: &Path,
+) -> anyhow::Result<PathBuf> {
+    let program = folder.join("disguised");
+    let envoy = envoy.display();
+    let arguments: String = arguments.iter().map(|argument| format!(" '{argument}'")).collect();
+    let script = format!(
+        "#!/bin/sh\n\
+         case $1 in\n\
+         --version) echo 'envoy version: 0/{version}/Clean' ;;\n\
+         --mode) exec '{envoy}' \"$@\" ;;\n\
+         *) exec '{envoy}' \"$@\"{arguments} ;;\n\
+         esac\n"
+    );
+    fs::write(&program, script)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    Ok(program)
+}
+
 /// A child that can't outlive its guard.
 #[derive(Debug)]
 struct Killed(Child);

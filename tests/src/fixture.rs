@@ -1,5 +1,7 @@
 //! A gate, a kubelet behind it, and who calls.
 
+use std::path::PathBuf;
+
 use gatelet_certs::{Cluster, Persona};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -41,6 +43,8 @@ pub struct Setup {
     pub kubelet_fault: Option<Fault>,
     /// Which build of the filter.
     pub module: Module,
+    /// See [`Options::envoy`].
+    pub envoy: Option<PathBuf>,
     /// See [`Options::change`].
     pub change: fn(&mut Value),
 }
@@ -51,6 +55,7 @@ impl Default for Setup {
             profile: Profile::Owned,
             kubelet_fault: None,
             module: Module::Shipped,
+            envoy: None,
             change: |_| {},
         }
     }
@@ -99,6 +104,7 @@ impl Fixture {
         let options = Options {
             profile: setup.profile,
             module: setup.module,
+            envoy: setup.envoy.as_deref(),
             change: setup.change,
             ..Options::new(&cluster, kubelet.address(), policy)
         };

@@ -89,6 +89,8 @@ pub struct Options<'a> {
     pub tokens: bool,
     /// The folder in which the kubelet keeps what it serves, where the gate is to serve the same.
     pub pki: Option<&'a Path>,
+    /// Another Envoy than the one that all tests use.
+    pub envoy: Option<&'a Path>,
     /// Changes the shipped configuration where a test can't do without.
     pub change: fn(&mut Value),
 }
@@ -98,7 +100,8 @@ impl<'a> Options<'a> {
     pub fn new(cluster: &'a Cluster, kubelet: SocketAddr, policy: &'a str) -> Self {
         let profile = Profile::Owned;
         let (module, change) = (Module::Shipped, |_: &mut Value| {});
-        Self { cluster, kubelet, profile, module, policy, tokens: false, pki: None, change }
+        let (tokens, pki, envoy) = (false, None, None);
+        Self { cluster, kubelet, profile, module, policy, tokens, pki, envoy, change }
     }
 }
 
@@ -133,6 +136,7 @@ impl Gate {
         prepare(folder.path(), &options)?;
         let mut command = command();
         command.args(options.tokens.then_some("--tokens"));
+        command.envs(options.envoy.map(|envoy| ("ENVOY_BIN", envoy)));
         let envoy = Envoy::start(command, folder.path()).await?;
         let Listeners { address, monitoring } = listeners(&envoy).await?;
         Ok(Self {

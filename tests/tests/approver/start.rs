@@ -95,6 +95,41 @@ fn all_start_scripts_refuse_the_same_envoys() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The fix has a switch: whatever sets it, the configuration or the options behind it.
+#[test]
+fn all_start_scripts_refuse_to_turn_the_fix_off() -> anyhow::Result<()> {
+    const FIX: &str = "envoy.reloadable_features.http_pause_generic_upgrade_request_body";
+    let runtime = |layer: &str| format!("layered_runtime: {{layers: [{{static_layer: {layer}}}]}}");
+    let folder = tempfile::tempdir()?;
+    let node = ["--address", "127.0.0.1", "--node", "worker-1"];
+    for (script, arguments) in [("kubelet", &node[..]), ("approver", SERVER), ("sidecar", &[])] {
+        let shipped = project().join("envoy").join(script);
+        // A sidecar's configuration is always the one beside its script.
+        fs::copy(shipped.join("start"), folder.path().join("start"))?;
+        for (layer, is_off) in [
+            ("{}".to_owned(), false),
+            (format!("{{{FIX}: true}}"), false),
+            (format!("{{{FIX}: false}}"), true),
+            (format!(r#"{{"{FIX}": "false", other: true}}"#), true),
+            (format!("{{{FIX}: true, {FIX}: 0}}"), true),
+        ] {
+            for (own, behind) in [("{}", &*layer), (&layer, "{}")] {
+                fs::write(folder.path().join("envoy.yaml"), runtime(own))?;
+                let output = Command::new("./start")
+                    .args(arguments)
+                    .args(["--", "--config-yaml", &runtime(behind)])
+                    .current_dir(folder.path())
+                    .env("ENVOY_BIN", binary()?)
+                    .output()?;
+                let said = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(said.contains("CVE-2026-73548"), is_off, "{script} {layer}: {said}");
+                assert!(!output.status.success(), "{script} {layer}");
+            }
+        }
+    }
+    Ok(())
+}
+
 const SERVER: &[&str] = &["--api-server", "127.0.0.1:6443"];
 
 fn lay_out(folder: &Path) -> anyhow::Result<()> {
