@@ -1,5 +1,7 @@
 //! The gate: reads a request, asks the policy, and answers. Nothing else decides.
 
+mod recorded;
+
 use std::{rc::Rc, time::Duration};
 
 use chrono::{DateTime, Utc};
@@ -16,6 +18,8 @@ use crate::{
     policy::{Adapter, Builtins, Outcome, Policy, PolicyError, RuleId, Verdict, value},
     question::{Question, Request},
 };
+
+pub use recorded::{Judgement, NotForThisGate};
 
 /// A configuration with its policy compiled.
 #[derive(Debug)]
@@ -396,7 +400,15 @@ impl Ruling {
 
     fn decided(decided: Rc<Decided>, evaluation: Duration) -> Self {
         let failed = matches!(decided.outcome, Outcome::Failed(_));
-        let (reason, verdict) = match &decided.outcome {
+        let (reason, Verdict { rule, reason: message }) = Self::read(&decided.outcome);
+        let endpoint = decided.question.request.endpoint();
+        let decided = Some(decided);
+        Self { reason, rule, message, endpoint, decided, is_remembered: false, evaluation, failed }
+    }
+
+    /// What the log calls an outcome, and what the policy adds to it.
+    fn read(outcome: &Outcome) -> (Reason, Verdict) {
+        match outcome {
             Outcome::Allowed(verdict) => (Reason::Allowed, verdict.clone()),
             Outcome::Denied(verdict) => (Reason::Denied, verdict.clone()),
             Outcome::Undefined => (Reason::Undefined, Verdict::default()),
@@ -406,11 +418,7 @@ impl Ruling {
             Outcome::Failed(error) => {
                 (Reason::Undefined, Verdict { rule: None, reason: Some(error.clone()) })
             }
-        };
-        let Verdict { rule, reason: message } = verdict;
-        let endpoint = decided.question.request.endpoint();
-        let decided = Some(decided);
-        Self { reason, rule, message, endpoint, decided, is_remembered: false, evaluation, failed }
+        }
     }
 }
 

@@ -31,9 +31,11 @@ pub mod peer;
 mod percent;
 pub mod policy;
 mod question;
+pub mod recorded;
 
 pub use config::Config;
 pub use decision::{Decision, Denial, Permit, Reason};
-pub use gate::{Answer, Call, Gate};
+pub use gate::{Answer, Call, Gate, Judgement};
 pub use headers::Headers;
 pub use peer::Peer;
+pub use recorded::Recorded;

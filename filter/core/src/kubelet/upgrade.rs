@@ -1,6 +1,6 @@
 //! Upgrades of a connection to SPDY or WebSocket, with the sub-protocols that the kubelet knows.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Method;
@@ -17,7 +17,7 @@ pub struct Upgrade {
 }
 
 /// What a connection is upgraded to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UpgradeKind {
