@@ -1,6 +1,8 @@
 //! The command `gatelet`: policies of the gate, rendered, checked and tested on the filter's own core.
 
 mod check;
+#[expect(dead_code, reason = "for the subcommands that read logs")]
+mod decision_log;
 mod document;
 mod findings;
 mod folder;
