@@ -1,6 +1,6 @@
 //! `gatelet check`: what the filter would say of a policy.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use gatelet_core::{
@@ -11,7 +11,7 @@ use gatelet_core::{
 };
 use serde_json::Value;
 
-use crate::{document, findings, instructions, policy::PolicyArguments};
+use crate::{document, exit::Exit, findings, instructions, policy::PolicyArguments, report};
 
 /// Compiles a policy as the filter would, and warns of what is probably not meant
 ///
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
 }
 
 /// Checks, and prints the policy's SHA-256.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Arguments { policy, corpus } = arguments;
     let path = &policy.files.folder;
     let config = if path.is_file() {
@@ -56,17 +56,17 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let most = instructions::most(source, policy.builtins(), gate.config(), corpus)?;
         println!("{most}");
         if most.is_half_of_the_limit() {
-            eprintln!("warning: that is half of what a decision may take, or more");
+            report::warning("that is half of what a decision may take, or more");
         }
     }
     if has_data {
         findings::warn(gate.config())?;
     }
     println!("{}  {}", gate.digest(), path.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
-fn check_for_the_approver(config: csr::Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+fn check_for_the_approver(config: csr::Config, arguments: &Arguments) -> anyhow::Result<Exit> {
     ensure!(
         arguments.corpus.is_none(),
         "the corpus has requests to a kubelet\nhelp: leave out `--corpus`"
@@ -75,7 +75,7 @@ fn check_for_the_approver(config: csr::Config, arguments: &Arguments) -> anyhow:
     let config = controller.config();
     findings::warn_of(&config.policy, &config.limits)?;
     println!("{}  {}", controller.digest(), arguments.policy.files.folder.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Done)
 }
 
 /// What a rendered file is for.
@@ -89,7 +89,10 @@ fn rendered(policy: &PolicyArguments) -> anyhow::Result<Rendered> {
     let file = &policy.files.folder;
     let name = || file.display().to_string();
     if !policy.is_only_files() {
-        bail!("{} is rendered already\nhelp: give these options to `gatelet render`", name());
+        return Err(Exit::Usage.because(format!(
+            "{} is rendered already\nhelp: give these options to `gatelet render`",
+            name()
+        )));
     }
     let value: Value = document::read(file)?;
     if let Some(configuration) = csr::route_config::configuration(&value) {

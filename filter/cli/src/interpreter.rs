@@ -1,7 +1,8 @@
 //! regorus' interpreter, for what no request waits for.
 
-use anyhow::anyhow;
-use gatelet_core::policy::Limits;
+use std::collections::BTreeMap;
+
+use gatelet_core::policy::{self, Limits};
 use regorus::{Engine, PolicyLengthConfig};
 
 /// An interpreter that reads what the filter reads, and as the filter and OPA leaves a rule undefined
@@ -22,7 +23,8 @@ pub(crate) fn interpreter(limits: &Limits) -> Engine {
 /// # Errors
 /// When it isn't Rego; the message has the place.
 pub(crate) fn add(engine: &mut Engine, name: &str, rego: &str) -> anyhow::Result<String> {
-    engine
-        .add_policy(name.to_owned(), rego.to_owned())
-        .map_err(|error| anyhow!("{name} is not Rego\n{}", error.to_string().trim()))
+    engine.add_policy(name.to_owned(), rego.to_owned()).map_err(|error| {
+        let modules = BTreeMap::from([(name.to_owned(), rego.to_owned())]);
+        policy::diagnostic(&error, &modules).into()
+    })
 }

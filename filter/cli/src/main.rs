@@ -4,12 +4,15 @@ mod check;
 #[expect(dead_code, reason = "for the subcommands that read logs")]
 mod decision_log;
 mod document;
+mod exit;
 mod findings;
 mod folder;
 mod instructions;
 mod interpreter;
 mod policy;
 mod render;
+mod report;
+mod style;
 mod test;
 mod wasm_plugin;
 
@@ -17,11 +20,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Policies for the gate in front of a kubelet.
-///
-/// Exit codes: 0 all is well; 1 a policy, its data or its tests are not; 2 the command line is not.
+use crate::exit::Exit;
+
+/// Policies for the gate in front of a kubelet: write, check, test and render them.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "gatelet", version, max_term_width = 100, after_help = exit::HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,20 +32,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Render(render::Arguments),
     Check(check::Arguments),
+    Render(render::Arguments),
     Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Render(arguments) => render::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Render(arguments) => render::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
-    done.unwrap_or_else(|error| {
-        // The sources of an error, each once, in one line.
-        eprintln!("gatelet: {error:#}");
-        ExitCode::FAILURE
-    })
+    let exit = done.unwrap_or_else(|error| {
+        report::error(&error);
+        Exit::of(&error)
+    });
+    exit.into()
 }

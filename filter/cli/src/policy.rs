@@ -13,7 +13,7 @@ use gatelet_core::{
 };
 use serde_json::{Map, Value};
 
-use crate::{document, folder::Folder};
+use crate::{document, exit::Exit, folder::Folder};
 
 /// Where a policy is.
 #[derive(clap::Args)]
@@ -96,7 +96,8 @@ impl PolicyArguments {
             ("--dry-run-until", dry_run_until.is_some()),
         ];
         if let Some((name, _)) = for_the_filter.iter().find(|(_, is_given)| *is_given) {
-            bail!("{name} has no meaning in profile `csr`\nhelp: leave it out");
+            return Err(Exit::Usage
+                .because(format!("{name} has no meaning in profile `csr`\nhelp: leave it out")));
         }
         let Folder { modules, data } = self.files.read()?;
         let mut written: csr::Written = match &self.settings {

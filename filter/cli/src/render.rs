@@ -1,9 +1,8 @@
 //! `gatelet render`: a folder of Rego becomes the file that Envoy watches.
 
 use std::{
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use anyhow::{Context as _, ensure};
@@ -12,8 +11,9 @@ use gatelet_core::{
     csr::{Controller, route_config::route_config},
     extension_config::extension_config,
 };
+use serde_json::Value;
 
-use crate::{findings, policy::PolicyArguments, wasm_plugin};
+use crate::{exit::Exit, findings, policy::PolicyArguments, wasm_plugin};
 
 /// Makes the extension-config file with the policy in it, and prints the policy's SHA-256
 ///
@@ -23,7 +23,7 @@ use crate::{findings, policy::PolicyArguments, wasm_plugin};
 pub(crate) struct Arguments {
     #[command(flatten)]
     policy: PolicyArguments,
-    /// Where to write the file
+    /// Where to write the file; `-` is the standard output, and the SHA-256 then goes to the other one
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The filter's module, as Envoy will find it [default: gatelet.wasm, or gatelet-full.wasm]
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
 }
 
 /// Renders, or changes nothing.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let policy = &arguments.policy;
     if policy.is_for_the_approver() {
         return run_for_the_approver(arguments);
@@ -48,29 +48,36 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(manifest) => wasm_plugin::configured(manifest, &written)?,
         None => extension_config(&written, arguments.module.as_deref().unwrap_or(usual))?,
     };
-    replace(&arguments.output, &format!("{file:#}\n"))
-        .with_context(|| format!("cannot write {}", arguments.output.display()))?;
-    println!("{}  {}", gate.digest(), arguments.output.display());
-    Ok(ExitCode::SUCCESS)
+    write(&arguments.output, &file, gate.digest())
 }
 
 /// The approver's file has the configuration alone: its module is named in Envoy's own.
-fn run_for_the_approver(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+fn run_for_the_approver(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Arguments { policy, output, module, wasm_plugin } = arguments;
-    for (name, is_given) in
-        [("--module", module.is_some()), ("--wasm-plugin", wasm_plugin.is_some())]
-    {
-        ensure!(!is_given, "{name} has no meaning in profile `csr`\nhelp: leave it out");
+    let for_the_filter = [("--module", module.is_some()), ("--wasm-plugin", wasm_plugin.is_some())];
+    if let Some((name, _)) = for_the_filter.iter().find(|(_, is_given)| *is_given) {
+        return Err(Exit::Usage
+            .because(format!("{name} has no meaning in profile `csr`\nhelp: leave it out")));
     }
     let written = policy.written_for_the_approver()?;
     let controller = Controller::new(written.clone().try_into()?)?;
     let config = controller.config();
     findings::warn_of(&config.policy, &config.limits)?;
     let file = route_config(&written)?;
-    replace(output, &format!("{file:#}\n"))
-        .with_context(|| format!("cannot write {}", output.display()))?;
-    println!("{}  {}", controller.digest(), output.display());
-    Ok(ExitCode::SUCCESS)
+    write(output, &file, controller.digest())
+}
+
+/// Writes the file, and tells the policy's SHA-256.
+fn write(output: &Path, file: &Value, digest: &str) -> anyhow::Result<Exit> {
+    let text = format!("{file:#}\n");
+    if output == Path::new("-") {
+        io::stdout().write_all(text.as_bytes())?;
+        eprintln!("{digest}");
+    } else {
+        replace(output, &text).with_context(|| format!("cannot write {}", output.display()))?;
+        println!("{digest}  {}", output.display());
+    }
+    Ok(Exit::Done)
 }
 
 /// Puts a file in its place in one move: Envoy never reads half of it.

@@ -1,6 +1,6 @@
 //! `gatelet test`: the policy's own tests.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::collections::BTreeMap;
 
 use anyhow::ensure;
 use gatelet_core::policy::Limits;
@@ -10,9 +10,11 @@ use regorus::{
 };
 
 use crate::{
+    exit::Exit,
     folder::Folder,
     interpreter::{add, interpreter},
     policy::Files,
+    style::{BAD, GOOD, paint},
 };
 
 /// Runs the rules `test_*` in `*_test.rego`, each of which has to be true
@@ -26,7 +28,7 @@ pub(crate) struct Arguments {
 }
 
 /// Prints every failure, and how many tests there were.
-pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let path = arguments.files.folder.display();
     let Folder { modules, data } = arguments.files.read()?;
     let data = Value::from(serde_json::Value::Object(data));
@@ -56,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 continue;
             }
             failed += 1;
-            println!("FAIL {test} ({path}/{}:{line})", file.name);
+            anstream::println!("{} {test} ({path}/{}:{line})", paint(BAD, "FAIL"), file.name);
             match result {
                 Ok(Value::Undefined) => {}
                 Ok(value) => println!("  its value is {value}"),
@@ -64,8 +66,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    println!("{passed} passed, {failed} failed");
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let style = if failed == 0 { GOOD } else { BAD };
+    anstream::println!("{}", paint(style, format!("{passed} passed, {failed} failed")));
+    Ok(if failed == 0 { Exit::Done } else { Exit::No })
 }
 
 /// The tests of a file.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A message with the places it is about and a way out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostic {
     /// One sentence.
     pub message: String,
@@ -14,16 +14,22 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    /// A message without a place.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
     }
 
-    pub(crate) fn at(mut self, place: Place) -> Self {
+    /// Adds a place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
         self.places.push(place);
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// Says what the author can do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -74,7 +80,8 @@ impl Place {
     }
 
     /// The place of a line and a column, both from 1; the column counts bytes, as serde does.
-    pub(crate) fn at_line(file: &str, contents: &str, line: usize, column: usize) -> Self {
+    #[must_use]
+    pub fn at_line(file: &str, contents: &str, line: usize, column: usize) -> Self {
         let start = match line.checked_sub(2) {
             None => 0,
             Some(skip) => contents
@@ -87,6 +94,14 @@ impl Place {
             .and_then(|rest| rest.find('\n'))
             .unwrap_or(contents.len() - start);
         Self::at_offset(file, contents, start + column.saturating_sub(1).min(length))
+    }
+
+    /// The same, with a column that counts characters.
+    #[must_use]
+    pub fn at_character(file: &str, contents: &str, line: usize, column: usize) -> Self {
+        let text = contents.lines().nth(line.saturating_sub(1)).unwrap_or("");
+        let before = text.chars().take(column.saturating_sub(1)).map(char::len_utf8);
+        Self::at_line(file, contents, line, before.sum::<usize>() + 1)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Whatever is wrong has one message, which names it and the way out.
 
-use crate::support::{METRICS, Run, done, folder, gatelet};
+use gatelet_core::policy::{Builtins, Limits, Policy, Source};
+
+use crate::support::{METRICS, Run, done, folder, gatelet, gatelet_with, project};
 
 const HEAD: &str = "package kubelet.authz\n\ndefault decision := false\n";
 
@@ -50,7 +52,7 @@ const CASES: &[Case] = &[
         &[("bad/a.rego", HEAD), ("bad/b.rego", HEAD)],
         &["check", "bad"],
         "gatelet: `data.kubelet.authz.decision` has two defaults\n --> a.rego:3:1\n  |\n\
-         3 | default decision := false\n  | ^\n --> b.rego:3:1\n  |\n\
+         3 | default decision := false\n  | ^\n  |\n ::: b.rego:3:1\n  |\n\
          3 | default decision := false\n  | ^\nhelp: keep one of them\n",
     ),
     (
@@ -63,17 +65,19 @@ const CASES: &[Case] = &[
     (
         &[("data.json", r#"{"a": [{"b": 1, "b": 2}]}"#)],
         &["check", "rego", "--data", "data.json"],
-        "gatelet: data.json: the key `b` stands twice at line 1 column 19\n",
+        "gatelet: the key `b` stands twice\n --> data.json:1:19\n  |\n\
+         1 | {\"a\": [{\"b\": 1, \"b\": 2}]}\n  |                   ^\n",
     ),
     (
         &[("data.yaml", "a: 1\nb:\n  - {c: 1, c: 2}\n")],
         &["check", "rego", "--data", "data.yaml"],
-        "gatelet: data.yaml: duplicate mapping key: c not allowed here at line 3, column 12\n",
+        "gatelet: duplicate mapping key: c not allowed here\n --> data.yaml:3:12\n  |\n\
+         3 |   - {c: 1, c: 2}\n  |            ^\n",
     ),
     (
         &[("data.yaml", "a: .nan\n")],
         &["check", "rego", "--data", "data.yaml"],
-        "gatelet: data.yaml: value `.nan` is not a finite number at line 1, column 4\n",
+        "gatelet: value `.nan` is not a finite number\n --> data.yaml:1:4\n  |\n1 | a: .nan\n  |    ^\n",
     ),
     (
         &[("data.yaml", "- a\n")],
@@ -86,11 +90,6 @@ const CASES: &[Case] = &[
         "gatelet: data.toml is neither .json nor .yaml\n",
     ),
     (
-        &[],
-        &["check", "rego", "--data", "data.yaml"],
-        "gatelet: cannot read data.yaml: No such file or directory (os error 2)\n",
-    ),
-    (
         &[("a.yaml", "a: {b: 1}"), ("b.json", r#"{"a": {"b": 1}}"#)],
         &["check", "rego", "--data", "a.yaml", "--data", "b.json"],
         "gatelet: b.json: `a.b` is in other data too\nhelp: say it once\n",
@@ -98,8 +97,8 @@ const CASES: &[Case] = &[
     (
         &[("settings.yaml", "limits:\n  instrutions: 5\n")],
         &["check", "rego", "--settings", "settings.yaml"],
-        "gatelet: settings.yaml: unknown field `instrutions`, expected one of instructions, time_ms, \
-         policy_bytes, policy_columns, policy_lines at line 2, column 3\n",
+        "gatelet: unknown field `instrutions`, expected one of instructions, time_ms, policy_bytes, \
+         policy_columns, policy_lines\n --> settings.yaml:2:3\n  |\n2 |   instrutions: 5\n  |   ^\n",
     ),
     (
         &[("settings.yaml", "policy: {data: {}, entrypoint: data.a}\n")],
@@ -180,11 +179,11 @@ fn what_is_too_deep_or_too_large_is_refused_by_name() {
         ),
         (
             ("rego/data.json", nested("{\"a\": ", "}")),
-            "rego/data.json: recursion limit exceeded at line 1",
+            "recursion limit exceeded\n --> rego/data.json:1:",
         ),
         (
             ("rego/data.yaml", nested("{a: ", "}")),
-            "rego/data.yaml: recursion limit exceeded at line 1",
+            "recursion limit exceeded\n --> rego/data.yaml:1:",
         ),
     ] {
         let folder = folder(&[METRICS, (name, &text)]);
@@ -209,4 +208,67 @@ fn a_command_line_that_is_wrong_is_another_exit_code() {
         let run = gatelet(folder.path(), arguments);
         assert_eq!(run.code, 2, "{arguments:?}: {}", run.err);
     }
+}
+
+#[test]
+fn what_cannot_be_read_is_no_answer() {
+    let folder = folder(&[METRICS]);
+    let run = gatelet(folder.path(), &["check", "rego", "--data", "data.yaml"]);
+    let want = "gatelet: cannot read data.yaml: No such file or directory (os error 2)\n";
+    assert_eq!((run.code, run.err.as_str()), (3, want));
+}
+
+#[test]
+fn the_command_and_the_log_of_the_filter_name_the_same_place() {
+    for line in [
+        "\tdecision if starts_with(1)",
+        "decision if \"äöü😀\" == starts_with(1)",
+        "x := {\n\t\t\"ü\": \"ö\", = }",
+    ] {
+        let rego = format!("{HEAD}\n{line}\n");
+        let folder = folder(&[("rego/a.rego", &rego)]);
+        let err = gatelet(folder.path(), &["check", "rego"]).err;
+        let source = Source {
+            modules: [("a.rego".to_owned(), rego)].into(),
+            entrypoint: "data.kubelet.authz.decision".to_owned(),
+            ..Source::default()
+        };
+        let refused = Policy::compile(&source, Builtins::Standard, &Limits::default());
+        let logged = refused.unwrap_err().to_string();
+        let place = |text: &str| text.lines().nth(1).unwrap().to_owned();
+        assert_eq!(place(&err), place(&logged), "{line}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let folder = folder(&[METRICS]);
+    let colourful = |variables: &[(&str, &str)]| {
+        let run = gatelet_with(folder.path(), &["check", "nowhere"], variables);
+        assert!(run.err.contains("there is no folder nowhere"), "{}", run.err);
+        run.err.contains('\u{1b}')
+    };
+    for (variables, want) in [
+        (&[][..], false),
+        (&[("CLICOLOR_FORCE", "1")], true),
+        (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false),
+    ] {
+        assert_eq!(colourful(variables), want, "{variables:?}");
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_command() {
+    let version = concat!("gatelet ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(done(&project(), &["--version"]).out, version);
+}
+
+#[test]
+fn the_help_has_the_exit_codes() {
+    let help = done(&project(), &["--help"]).out;
+    let codes: Vec<_> = help.split_once("Exit codes:\n").unwrap().1.lines().collect();
+    for (code, line) in codes.iter().enumerate() {
+        assert!(line.starts_with(&format!("  {code}  ")), "{line}");
+    }
+    assert_eq!(codes.len(), 4);
 }

@@ -115,6 +115,6 @@ fn a_rendered_file_takes_no_options_that_are_in_it_already() {
         let run = gatelet(folder.path(), &[&["check", "p.json"], option].concat());
         let want =
             "gatelet: p.json is rendered already\nhelp: give these options to `gatelet render`\n";
-        assert_eq!((run.code, run.err.as_str()), (1, want), "{option:?}");
+        assert_eq!((run.code, run.err.as_str()), (2, want), "{option:?}");
     }
 }

@@ -24,6 +24,42 @@ fn the_file_has_the_policy_and_decides_by_it() {
 }
 
 #[test]
+fn a_dash_is_the_standard_output() {
+    let folder = folder(&[METRICS]);
+    let run = done(folder.path(), &["render", "rego", "-o", "-"]);
+    let file = done(folder.path(), &["render", "rego", "-o", "p.json"]);
+    assert_eq!(run.out, fs::read_to_string(folder.path().join("p.json")).unwrap());
+    assert_eq!(file.out, format!("{}  p.json\n", run.err.trim_end()));
+    assert!(!folder.path().join("-").exists());
+}
+
+#[test]
+fn what_locks_everybody_out_or_nobody_is_worth_a_warning() {
+    let peers = "kubelet: {peers: [{common_name: a, organization: o, presets: [logs]}]}";
+    let empty = ("empty/authz.rego", "package kubelet.authz\n\ndefault decision := false\n");
+    let folder = folder(&[METRICS, empty, ("data.yaml", peers), ("nobody.yaml", "peers: []")]);
+    for (options, want) in [
+        (&["rego"][..], ""),
+        (&["rego", "--data", "data.yaml", "--dry-run-until", "2999-12-31T00:00:00Z"], ""),
+        (
+            &["rego", "--data", "data.yaml", "--dry-run-until", "2026-01-31T00:00:00+01:00"],
+            "warning: `dry_run_until` was 2026-01-30T23:00:00Z: the filter enforces the policy\n",
+        ),
+        (
+            &["rego", "--settings", "nobody.yaml"],
+            "warning: `peers` is empty, so the filter denies everybody\n",
+        ),
+        (
+            &["empty"],
+            "warning: `data.kubelet.authz.decision` has a default and no rule, so all requests get the same\n",
+        ),
+    ] {
+        let run = done(folder.path(), &[&["render", "-o", "p.json"], options].concat());
+        assert_eq!(run.err, want, "{options:?}");
+    }
+}
+
+#[test]
 fn envoy_finds_the_filter_and_the_module_in_it() {
     let folder = folder(&[METRICS]);
     for (options, module) in [

@@ -24,9 +24,21 @@ pub(crate) struct Run {
 
 /// Runs the command in a folder.
 pub(crate) fn gatelet(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Run {
+    gatelet_with(folder, arguments, &[])
+}
+
+/// Runs the command in a folder with these variables in its environment, and none for colours.
+pub(crate) fn gatelet_with(
+    folder: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    variables: &[(&str, &str)],
+) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_gatelet"))
         .args(arguments)
         .current_dir(folder)
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     Run {

@@ -102,8 +102,7 @@ fn a_file_that_is_no_rego_has_its_place() {
     assert_eq!((code, out.as_str()), (1, ""));
     assert_eq!(
         err,
-        "gatelet: a_test.rego is not Rego\n--> a_test.rego:3:13\n  |\n3 | test_one if = 1\n  |             ^\n\
-         error: expecting expression\n"
+        "gatelet: expecting expression\n --> a_test.rego:3:13\n  |\n3 | test_one if = 1\n  |             ^\n"
     );
 }
 

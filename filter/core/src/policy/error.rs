@@ -52,3 +52,23 @@ pub enum PolicyError {
         actual: String,
     },
 }
+
+impl PolicyError {
+    /// The message with its places, where there are any.
+    #[must_use]
+    pub fn diagnostic(&self) -> Option<&Diagnostic> {
+        match self {
+            Self::Syntax(diagnostic)
+            | Self::Unsupported(diagnostic)
+            | Self::Conflict(diagnostic)
+            | Self::Overlap(diagnostic)
+            | Self::Function(diagnostic)
+            | Self::Builtin(diagnostic)
+            | Self::Recursion(diagnostic)
+            | Self::Entrypoint(diagnostic)
+            | Self::Adapter(diagnostic)
+            | Self::Compile(diagnostic) => Some(diagnostic),
+            Self::Empty | Self::Digest { .. } => None,
+        }
+    }
+}

@@ -41,6 +41,7 @@ mod unsupported;
 pub mod value;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
 
@@ -231,7 +232,7 @@ fn parse(source: &Source, limits: &Limits) -> Result<Engine, PolicyError> {
         nesting::check(name, text, limits)?;
         engine
             .add_policy(name.clone(), text.clone())
-            .map_err(|error| PolicyError::Syntax(diagnostic(&error, source)))?;
+            .map_err(|error| PolicyError::Syntax(diagnostic(&error, &source.modules)))?;
     }
     Ok(engine)
 }
@@ -254,7 +255,7 @@ fn rewritten(modules: Vec<(String, String)>) -> Result<Engine, PolicyError> {
 
 /// A register VM that has the policy and its data.
 fn load(mut engine: Engine, source: &Source) -> Result<RegoVM, PolicyError> {
-    let refused = |error: &dyn Display| PolicyError::Compile(diagnostic(error, source));
+    let refused = |error: &dyn Display| PolicyError::Compile(diagnostic(error, &source.modules));
     let data = Value::from(serde_json::Value::Object(source.data.clone()));
     engine.add_data(data.clone()).map_err(|e| refused(&e))?;
     let entrypoint: Rc<str> = source.entrypoint.as_str().into();
@@ -269,8 +270,9 @@ fn load(mut engine: Engine, source: &Source) -> Result<RegoVM, PolicyError> {
     Ok(vm)
 }
 
-/// regorus' message in the form of all others.
-fn diagnostic(error: &dyn Display, source: &Source) -> Diagnostic {
+/// regorus' message about one of these modules, in the form of all others.
+#[must_use]
+pub fn diagnostic(error: &dyn Display, modules: &BTreeMap<String, String>) -> Diagnostic {
     let text = describe(error);
     // Errors nest; the last one is the cause, and its place stands before it.
     let (mut message, mut at) = (text.trim(), None);
@@ -285,7 +287,7 @@ fn diagnostic(error: &dyn Display, source: &Source) -> Diagnostic {
         }
     }
     let mut diagnostic = Diagnostic::new(message);
-    diagnostic.places = at.and_then(|at| place(at, source)).into_iter().collect();
+    diagnostic.places = at.and_then(|at| place(at, modules)).into_iter().collect();
     let limits = [
         ("column width", "policy_columns"),
         ("file size", "policy_bytes"),
@@ -300,12 +302,12 @@ fn diagnostic(error: &dyn Display, source: &Source) -> Diagnostic {
 }
 
 /// The place of `file:line:column` as regorus counts: from 1, a tab as four columns.
-fn place(location: &str, source: &Source) -> Option<Place> {
+fn place(location: &str, modules: &BTreeMap<String, String>) -> Option<Place> {
     let mut parts = location.rsplitn(3, ':');
     let column: usize = parts.next()?.parse().ok()?;
     let line: usize = parts.next()?.parse().ok()?;
     let file = parts.next()?;
-    let text = source.modules.get(file)?;
+    let text = modules.get(file)?;
     let mut at = 1;
     let before = text.lines().nth(line.checked_sub(1)?)?.chars().take_while(|c| {
         let is_before = at < column;
