@@ -101,6 +101,6 @@ fn what_means_nothing_to_istio_is_refused() {
     let module = gatelet(folder.path(), &[&RENDER[..], &["--module", "gatelet.wasm"]].concat());
     assert_eq!(module.code, 2, "{}", module.err);
     let csr = gatelet(folder.path(), &[&RENDER[..], &["--profile", "csr"]].concat());
-    assert_eq!(csr.code, 1);
+    assert_eq!(csr.code, 2);
     assert!(csr.err.contains("--wasm-plugin has no meaning in profile `csr`"), "{}", csr.err);
 }
