@@ -270,7 +270,7 @@ async fn from_boot_on_there_is_no_open_moment() -> anyhow::Result<()> {
 }
 
 fn unit(name: &str) -> anyhow::Result<String> {
-    Ok(fs::read_to_string(project().join("envoy/kubelet").join(name))?)
+    Ok(fs::read_to_string(project().join("envoy/kubelet/systemd").join(name))?)
 }
 
 /// What a unit says to a key, line by line.
