@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use gatelet_core::{
-    Config, Gate,
+    Gate,
     config::{PolicyConfig, Profile},
     csr::{self, Controller},
-    extension_config,
 };
-use serde_json::Value;
 
-use crate::{document, exit::Exit, findings, instructions, policy::PolicyArguments, report};
+use crate::{
+    exit::Exit,
+    findings, instructions,
+    policy::PolicyArguments,
+    rendered::{Rendered, rendered},
+    report,
+};
 
 /// Compiles a policy as the filter would, and warns of what is probably not meant
 ///
@@ -76,44 +80,4 @@ fn check_for_the_approver(config: csr::Config, arguments: &Arguments) -> anyhow:
     findings::warn_of(&config.policy, &config.limits)?;
     println!("{}  {}", controller.digest(), arguments.policy.files.folder.display());
     Ok(Exit::Done)
-}
-
-/// What a rendered file is for.
-enum Rendered {
-    Filter(Box<Config>),
-    Approver(Box<csr::Config>),
-}
-
-/// The configuration in a file that `gatelet render` made.
-fn rendered(policy: &PolicyArguments) -> anyhow::Result<Rendered> {
-    let file = &policy.files.folder;
-    let name = || file.display().to_string();
-    if !policy.is_only_files() {
-        return Err(Exit::Usage.because(format!(
-            "{} is rendered already\nhelp: give these options to `gatelet render`",
-            name()
-        )));
-    }
-    let value: Value = document::read(file)?;
-    if let Some(configuration) = csr::route_config::configuration(&value) {
-        let config = csr::Config::from_json(configuration.as_bytes()).with_context(name)?;
-        return Ok(Rendered::Approver(Box::new(config)));
-    }
-    let configuration = extension_config::configuration(&value).with_context(|| {
-        format!(
-            "{} has no configuration as text\n\
-             help: `gatelet render` makes such a file; its configuration is a google.protobuf.StringValue, \
-             as the filter can't read a Struct",
-            name()
-        )
-    })?;
-    if let Some(pointer) = extension_config::difference(&value) {
-        bail!(
-            "{} isn't as `gatelet render` makes it: {pointer}\n\
-             help: render it again, with `--settings` for what the filter has settings for",
-            name()
-        );
-    }
-    let config = Config::from_json(configuration.as_bytes()).with_context(name)?;
-    Ok(Rendered::Filter(Box::new(config)))
 }

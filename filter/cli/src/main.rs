@@ -1,6 +1,7 @@
 //! The command `gatelet`: policies of the gate, rendered, checked and tested on the filter's own core.
 
 mod check;
+mod comparison;
 #[expect(dead_code, reason = "for the subcommands that read logs")]
 mod decision_log;
 mod document;
@@ -11,6 +12,8 @@ mod instructions;
 mod interpreter;
 mod policy;
 mod render;
+mod rendered;
+mod replay;
 mod report;
 mod style;
 mod test;
@@ -34,6 +37,7 @@ struct Arguments {
 enum Command {
     Check(check::Arguments),
     Render(render::Arguments),
+    Replay(replay::Arguments),
     Test(test::Arguments),
 }
 
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     let exit = done.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 use gatelet_core::{
+    Config,
     config::{
         AdapterName, CertificateDigest, PeerPin, Profile, SourceAddress, TOKEN_CLUSTER, Written,
         WrittenMode, WrittenPolicy,
@@ -13,7 +14,12 @@ use gatelet_core::{
 };
 use serde_json::{Map, Value};
 
-use crate::{document, exit::Exit, folder::Folder};
+use crate::{
+    document,
+    exit::Exit,
+    folder::Folder,
+    rendered::{Rendered, rendered},
+};
 
 /// Where a policy is.
 #[derive(clap::Args)]
@@ -154,6 +160,23 @@ impl PolicyArguments {
             sha256: None,
         };
         Ok(written)
+    }
+
+    /// The filter's configuration, of a folder or of a file that `gatelet render` made.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let for_the_filter = if self.is_for_the_approver() {
+            None
+        } else if self.files.folder.is_file() {
+            match rendered(self)? {
+                Rendered::Filter(config) => Some(*config),
+                Rendered::Approver(_) => None,
+            }
+        } else {
+            Some(self.written()?.try_into()?)
+        };
+        for_the_filter.ok_or_else(|| {
+            Exit::Usage.because("requests to a kubelet are nothing for the approver's policy")
+        })
     }
 
     /// The builtin functions of the module that the policy is for.

@@ -7,6 +7,7 @@
 //!                        └──> Failed: what came to nothing after its decision
 //! ```
 
+mod about;
 mod lines;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -17,8 +18,8 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{error::Category, value::RawValue};
 use thiserror::Error;
 
-#[expect(unused_imports, reason = "for the subcommands that read logs")]
-pub(crate) use lines::Lines;
+pub(crate) use about::About;
+pub(crate) use lines::{Batch, Lines};
 
 /// What a line is about.
 #[derive(Debug)]
