@@ -17,7 +17,8 @@ pub struct DecisionLog {
 }
 
 impl DecisionLog {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    /// The one in this file.
+    pub fn new(path: PathBuf) -> Self {
         Self { path, before: 0 }
     }
 

@@ -1,0 +1,12 @@
+//! The manifests of envoy/kubernetes: Kubernetes' own in every field, complete, and run, as far as that
+//! goes without a cluster: their commands, probes and hooks are those of processes here.
+
+mod container;
+mod crds;
+mod hardening;
+mod manifests;
+mod monitoring;
+mod references;
+mod running;
+mod schema;
+mod walk_through;
