@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use pem::{EncodeConfig, LineEnding};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
@@ -20,10 +21,41 @@ pub(crate) const BACKDATE: Duration = Duration::minutes(5);
 pub struct Pair {
     /// The certificate.
     pub certificate: String,
-    /// The private key, PKCS #8.
+    /// The private key: PKCS #8 where this crate made it.
     pub key: String,
     /// The certificate of the CA that signed.
     pub ca: String,
+}
+
+impl Pair {
+    /// Reads a pair that somebody else issued: certificate, chain and key from one file, as kubelets
+    /// keep their own, and the CA from another. Whether they belong together is Envoy's to say.
+    pub fn read(pair: &Path, ca: &Path) -> Result<Self, Error> {
+        let blocks = |path: &Path| {
+            let text = fs::read_to_string(path)
+                .map_err(|source| Error::Import { path: path.into(), source })?;
+            pem::parse_many(text)
+                .map_err(|_| Error::Authority { path: path.into(), reason: "is not PEM" })
+        };
+        let text = |blocks: &[pem::Pem], path: &Path, reason, wanted: fn(&str) -> bool| {
+            let wanted: Vec<_> = blocks.iter().filter(|b| wanted(b.tag())).cloned().collect();
+            if wanted.is_empty() {
+                return Err(Error::Authority { path: path.into(), reason });
+            }
+            Ok(pem::encode_many_config(
+                &wanted,
+                EncodeConfig::new().set_line_ending(LineEnding::LF),
+            ))
+        };
+        let held = blocks(pair)?;
+        let is_certificate = |tag: &str| tag == "CERTIFICATE";
+        let is_key = |tag: &str| tag.ends_with("PRIVATE KEY");
+        Ok(Self {
+            certificate: text(&held, pair, "holds no certificate", is_certificate)?,
+            key: text(&held, pair, "holds no private key", is_key)?,
+            ca: text(&blocks(ca)?, ca, "holds no certificate", is_certificate)?,
+        })
+    }
 }
 
 /// Whom a client's certificate names.

@@ -18,6 +18,16 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A file that somebody else wrote could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Import {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+
     /// The certificate or key of a CA could not be read.
     #[error(
         "cannot read `{}`, which a folder with a CA has if `gatelet-certs create` or kubeadm made it",
@@ -41,7 +51,7 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A file was read, but can't serve as a CA's certificate or key.
+    /// A file was read, but can't serve as what it is named for.
     #[error("`{}` {reason}", path.display())]
     Authority {
         /// The file.

@@ -2,9 +2,10 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use nix::unistd::Group;
 use tempfile::TempDir;
 
 use crate::authority::subject;
@@ -13,23 +14,32 @@ use crate::{Error, Pair};
 /// The link to the current version, named as Kubernetes names it in mounted Secrets.
 const CURRENT: &str = "..data";
 
+const KEY: &str = "tls.key";
+
 /// Puts a pair into a folder for Envoy to watch, as Kubernetes mounts a Secret: `tls.crt`,
 /// `tls.key` and `ca.crt` lead through one link, and moving that link changes all three at once.
 ///
 /// The folder is created where there is none. A pair of the same subject which an earlier call put
-/// there is replaced; a folder with anything else in it is refused.
+/// there is replaced; a folder with anything else in it is refused. Whoever could read the key before can
+/// read its successor; at first, that is its owner alone.
 ///
 /// ```text
 /// tls.crt ─▶ ..data/tls.crt     ..data ─▶ ..x7Qa2w     ..x7Qa2w/{tls.crt,tls.key,ca.crt}
 /// ```
 pub fn publish(folder: &Path, pair: &Pair) -> Result<(), Error> {
+    publish_to(folder, pair, None)
+}
+
+/// The same, and a group may read the key, too.
+pub fn publish_to(folder: &Path, pair: &Pair, group: Option<&Group>) -> Result<(), Error> {
     let files = [("tls.crt", &pair.certificate), ("tls.key", &pair.key), ("ca.crt", &pair.ca)];
     let switch = |folder: &Path| {
         let version = temporary("..", folder)?;
         for (name, text) in files {
-            let write = if name == "tls.key" { write_secret } else { write_public };
+            let write = if name == KEY { write_secret } else { write_public };
             write(&version.path().join(name), text)?;
         }
+        admit(&version.path().join(KEY), group, &folder.join(KEY))?;
         make_current(folder, version)
     };
     if folder.join(CURRENT).is_symlink() {
@@ -102,6 +112,21 @@ fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
             _ => Error::Write { path: path.into(), source },
         })
 }
+
+/// Lets a group read a key, or whoever reads the key that it follows: a gate of its own user would
+/// otherwise lose sight of it with the first rotation.
+fn admit(key: &Path, group: Option<&Group>, previous: &Path) -> Result<(), Error> {
+    let group = match (group, fs::metadata(previous)) {
+        (Some(group), _) => group.gid.as_raw(),
+        (None, Ok(previous)) if previous.mode() & GROUP_READS != 0 => previous.gid(),
+        (None, _) => return Ok(()),
+    };
+    chown(key, None, Some(group)).map_err(writing(key))?;
+    fs::set_permissions(key, Permissions::from_mode(0o600 | GROUP_READS)).map_err(writing(key))
+}
+
+/// The bit of a mode.
+const GROUP_READS: u32 = 0o040;
 
 /// Moves the link to `version`, and removes the version before it.
 fn make_current(folder: &Path, version: TempDir) -> Result<(), Error> {

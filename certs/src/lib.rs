@@ -36,7 +36,7 @@ mod table;
 pub use authority::{Authority, Pair, Subject};
 pub use cluster::{Cluster, issue_from};
 pub use error::Error;
-pub use files::publish;
+pub use files::{publish, publish_to};
 pub use flaw::Flaw;
 pub use identity::{CaIdentity, Files, Identity, Names, Usage};
 pub use options::{NodeName, Options};

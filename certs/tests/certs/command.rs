@@ -1,5 +1,7 @@
 //! The command, as it is typed.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -53,6 +55,50 @@ fn a_pair_is_issued_and_renewed_in_its_folder() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 5);
     let version = std::fs::read_link(folder.join("..data")).unwrap();
     assert_eq!(version.components().count(), 1, "{}", version.display());
+}
+
+#[test]
+fn a_rotated_pair_is_handed_over_and_stays_readable_for_the_group() {
+    let scratch = tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name);
+    let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).unwrap().unwrap();
+    succeed(scratch.path(), &["create", "--out", "out", "--node", "worker-1"]);
+    // As kubelets keep theirs: certificate and key in one file.
+    let rotate = || {
+        let (folder, name) = ("out", path("new"));
+        let issue =
+            ["issue", "gate-serving", "--from", folder, "--out", "new", "--node", "worker-1"];
+        succeed(scratch.path(), &issue);
+        let both = ["tls.crt", "tls.key"].map(|file| fs::read_to_string(name.join(file)).unwrap());
+        fs::write(path("current.pem"), both.concat()).unwrap();
+        fs::remove_dir_all(name).unwrap();
+        both
+    };
+    let import = ["import", "--from", "current.pem", "--ca", "out/pki/ca.crt", "--out", "serving"];
+    let held =
+        || ["tls.crt", "tls.key"].map(|f| fs::read_to_string(path("serving").join(f)).unwrap());
+    let mode = || fs::metadata(path("serving/tls.key")).unwrap().permissions().mode() & 0o777;
+
+    let first = rotate();
+    succeed(scratch.path(), &[&import[..], &["--group", &group.name]].concat());
+    assert_eq!((held(), mode()), (first.clone(), 0o640));
+    // The group stays, also when nobody names it.
+    let second = rotate();
+    assert_ne!(first, second);
+    succeed(scratch.path(), &import);
+    assert_eq!((held(), mode()), (second.clone(), 0o640));
+
+    // What is no pair changes nothing.
+    for (text, want) in [("", "holds no certificate"), (&second[0], "holds no private key")] {
+        fs::write(path("current.pem"), text).unwrap();
+        let output = certs(scratch.path(), &import);
+        assert_eq!(output.status.code(), Some(1), "{want}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(want), "{said}");
+        assert_eq!(held(), second, "{want}");
+    }
+    let output = certs(scratch.path(), &[&import[..], &["--group", "no-such-group"]].concat());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no group no-such-group"));
 }
 
 #[test]
