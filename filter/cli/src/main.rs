@@ -2,7 +2,6 @@
 
 mod check;
 mod comparison;
-#[expect(dead_code, reason = "for the subcommands that read logs")]
 mod decision_log;
 mod document;
 mod exit;
@@ -10,6 +9,7 @@ mod findings;
 mod folder;
 mod instructions;
 mod interpreter;
+mod log;
 mod policy;
 mod render;
 mod rendered;
@@ -36,6 +36,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Log(log::Arguments),
     Render(render::Arguments),
     Replay(replay::Arguments),
     Test(test::Arguments),
@@ -44,6 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

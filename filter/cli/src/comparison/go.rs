@@ -125,7 +125,7 @@ impl<'a> Worker<'a> {
     fn compare(&mut self, number: u64, line: &[u8]) -> anyhow::Result<()> {
         let decision = match Record::parse(line) {
             Ok(Record::Decision(decision, _)) => decision,
-            Ok(Record::Refused(..) | Record::Failed(..)) => {
+            Ok(Record::Refused(_) | Record::Failed(..)) => {
                 self.comparison.counts.other_records += 1;
                 return Ok(());
             }

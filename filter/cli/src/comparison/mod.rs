@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::decision_log::{About, Decision};
 
 pub(crate) use go::{Go, go_through};
-pub(crate) use report::{Format, Report};
+pub(crate) use report::{Format, Report, printable};
 
 /// What was said of a request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

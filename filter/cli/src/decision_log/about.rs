@@ -76,6 +76,14 @@ impl<'a> About<'a> {
     }
 }
 
+impl Caller<'_> {
+    /// The names by which somebody may look for it.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let names = [&self.common_name, &self.uri_san, &self.dns_san].into_iter().flatten();
+        names.map(AsRef::as_ref).chain(self.organizations.iter().map(String::as_str))
+    }
+}
+
 impl fmt::Display for Caller<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.common_name.as_ref().or(self.uri_san.as_ref()).or(self.dns_san.as_ref());

@@ -10,7 +10,7 @@
 mod about;
 mod lines;
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use gatelet_core::{Reason, Recorded, http, kubelet, recorded::InvalidRecord};
@@ -27,7 +27,7 @@ pub(crate) enum Record<'a> {
     /// A decision of the filter's. One that lasts is written again and again under one `decision_id`.
     Decision(Box<Decision<'a>>, Envoy<'a>),
     /// What never came to a decision.
-    Refused(Refused<'a>, Envoy<'a>),
+    Refused(Refused<'a>),
     /// What came to nothing after its decision, which has the same `connection_id`.
     Failed(Failed<'a>, Envoy<'a>),
 }
@@ -54,10 +54,6 @@ pub(crate) struct Decision<'a> {
     /// The run of kubectl, as it says.
     #[serde(default, borrow)]
     pub(crate) kubectl_session: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(crate) policy_sha256: Cow<'a, str>,
-    #[serde(default, borrow)]
-    pub(crate) labels: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
     /// Pointers of what has another value in the log.
     #[serde(default, borrow)]
     pub(crate) masked: Vec<Cow<'a, str>>,
@@ -184,7 +180,7 @@ impl<'a> Record<'a> {
         };
         let decision = match (decision, refused, failed) {
             (Some(decision), None, None) => decision,
-            (None, Some(refused), None) => return Ok(Self::Refused(refused, envoy)),
+            (None, Some(refused), None) => return Ok(Self::Refused(refused)),
             (None, None, Some(failed)) => return Ok(Self::Failed(failed, envoy)),
             // The entry point is in every decision: this is one alone, as `jq .decision` leaves it.
             (None, None, None) if path.is_some() => alone(line)?,
@@ -225,6 +221,13 @@ impl Unreadable {
     }
 }
 
+impl Envoy<'_> {
+    /// Whether there will be another record of the same decision.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.log_type.as_deref().is_some_and(|log_type| log_type != "DownstreamEnd")
+    }
+}
+
 impl Decision<'_> {
     /// The schema of the input document; a request without a reading has none.
     ///
@@ -245,11 +248,6 @@ impl Decision<'_> {
             }
             schema => Ok(schema),
         }
-    }
-
-    /// When it was decided.
-    pub(crate) fn time(&self) -> Option<DateTime<Utc>> {
-        time(&self.timestamp)
     }
 
     /// Pointers of what isn't in the log as the policy saw it.
@@ -321,7 +319,7 @@ mod tests {
                 panic!("{line}")
             };
             assert_eq!((envoy.response_code, envoy.duration_ms), want, "{line}");
-            assert_eq!(decision.time().unwrap().timestamp_millis(), 1_795_188_017_808);
+            assert_eq!(time(&decision.timestamp).unwrap().timestamp_millis(), 1_795_188_017_808);
             assert_eq!(decision.question(false).unwrap().endpoint(), "pods");
         }
     }
@@ -329,10 +327,10 @@ mod tests {
     #[test]
     fn what_envoy_refused_and_what_failed_are_read() {
         let refused = r#"{"connection_id":7,"refused":{"address":"127.0.0.1:36620","reason":"TLS_error","timestamp":"2026-11-20T15:20:17.677Z","unverified_sha256":null,"unverified_subject":"CN=x"}}"#;
-        let Ok(Record::Refused(refused, envoy)) = Record::parse(refused.as_bytes()) else {
+        let Ok(Record::Refused(refused)) = Record::parse(refused.as_bytes()) else {
             panic!("{refused}")
         };
-        assert_eq!((refused.subject.as_deref(), envoy.connection_id), (Some("CN=x"), Some(7)));
+        assert_eq!(refused.subject.as_deref(), Some("CN=x"));
         let failed = r#"{"connection_id":7,"failed":{"reason":"connection_failure","timestamp":"2026-11-20T15:20:17.677Z"},"response_code":503}"#;
         assert!(matches!(Record::parse(failed.as_bytes()), Ok(Record::Failed(..))));
     }

@@ -6,6 +6,7 @@ mod approver;
 mod bad_input;
 mod check;
 mod examples;
+mod log;
 mod log_lines;
 mod render;
 mod replay;
