@@ -3,6 +3,7 @@
 mod check;
 mod comparison;
 mod decision_log;
+mod diff;
 mod document;
 mod exit;
 mod findings;
@@ -36,6 +37,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Diff(diff::Arguments),
     Log(log::Arguments),
     Render(render::Arguments),
     Replay(replay::Arguments),
@@ -45,6 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

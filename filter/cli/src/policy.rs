@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Where a policy is.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Files {
     /// The folder with the policy: `*.rego`, and `data.json` or `data.yaml` as OPA reads them
     #[arg(value_name = "POLICY")]
@@ -40,7 +40,7 @@ impl Files {
 }
 
 /// A policy, and how the filter is to use it.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct PolicyArguments {
     #[command(flatten)]
     pub(crate) files: Files,

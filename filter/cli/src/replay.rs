@@ -14,11 +14,10 @@ use crate::{
 /// Decides every request of a decision log again, by another policy
 ///
 /// Each decision counts once, however often it is written. Differences are printed with what is newly
-/// allowed first; equal ones are one entry. Exit codes: 0 every answer is the same; 1 one differs;
-/// 3 a decision can't be judged, as its values are masked or its line is cut off, or the log has a
-/// schema that isn't known.
+/// allowed first; equal ones are one entry. The exit code is 1 if an answer differs, and 3 if a decision
+/// can't be judged, as its values are masked or its line is cut off, or if the log is of a newer version.
 #[derive(clap::Args)]
-#[command(mut_arg("folder", |policy| policy.long("policy").value_name("FOLDER")))]
+#[command(mut_arg("folder", |policy| policy.long("policy").value_name("POLICY").display_order(0)))]
 pub(crate) struct Arguments {
     /// The decision log; `-` is the standard input
     #[arg(value_name = "LOG")]
@@ -48,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         builtins: policy.builtins(),
         allow_masked: *allow_masked,
     })?;
-    let report = Report::new(comparison, vec![gate.digest().to_owned()]);
+    let report = Report::new(Some(comparison), vec![gate.digest().to_owned()]);
     report.print(*format)?;
     Ok(report.exit(*allow_masked))
 }

@@ -1,6 +1,10 @@
 //! A comparison, for a person and for a program.
 
-use std::{cmp::Reverse, collections::BTreeSet, io};
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    io::{self, Write as _},
+};
 
 use anstyle::Style;
 use clap::ValueEnum;
@@ -8,6 +12,7 @@ use serde::Serialize;
 
 use super::{Change, Comparison, Counts, Group, Key, Place, Said};
 use crate::{
+    diff::Changes,
     exit::Exit,
     style::{BAD, DOUBTFUL},
 };
@@ -24,14 +29,24 @@ pub(crate) enum Format {
 
 /// A comparison, and what it is called.
 pub(crate) struct Report {
-    comparison: Comparison,
+    changes: Option<Changes>,
+    /// `None` where nothing was to be compared.
+    comparison: Option<Comparison>,
     /// Of the policies, in the order of the command line.
-    pub(crate) policy_sha256: Vec<String>,
+    policy_sha256: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
     policy_sha256: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a Changes>,
+    #[serde(flatten)]
+    decisions: Option<Decisions<'a>>,
+}
+
+#[derive(Serialize)]
+struct Decisions<'a> {
     counts: &'a Counts,
     differences: Vec<Difference<'a>>,
     not_judged: Vec<NotJudged<'a>>,
@@ -58,8 +73,13 @@ const PLAIN: Style = Style::new();
 const FAINT: Style = Style::new().dimmed();
 
 impl Report {
-    pub(crate) fn new(comparison: Comparison, policy_sha256: Vec<String>) -> Self {
-        Self { comparison, policy_sha256 }
+    pub(crate) fn new(comparison: Option<Comparison>, policy_sha256: Vec<String>) -> Self {
+        Self { changes: None, comparison, policy_sha256 }
+    }
+
+    /// Tells first what differs between the policies as they are written.
+    pub(crate) fn with_changes(self, changes: Changes) -> Self {
+        Self { changes: Some(changes), ..self }
     }
 
     /// Writes it to the standard output.
@@ -69,39 +89,54 @@ impl Report {
     pub(crate) fn print(&self, format: Format) -> io::Result<()> {
         let mut out = anstream::AutoStream::auto(io::stdout().lock());
         match format {
-            Format::Text => self.text(&mut out),
+            Format::Text => {
+                if let Some(changes) = &self.changes {
+                    changes.print(&mut out)?;
+                }
+                if self.changes.is_some() && self.comparison.is_some() {
+                    writeln!(out)?;
+                }
+                self.comparison.as_ref().map_or(Ok(()), |comparison| comparison.text(&mut out))
+            }
             Format::Json => {
                 serde_json::to_writer_pretty(&mut out, &self.json())?;
-                io::Write::write_all(&mut out, b"\n")
+                writeln!(out)
             }
         }
     }
 
-    /// 3 if something could not be judged, or else 1 if an answer differs.
-    pub(crate) fn exit(&self, allow_masked: bool) -> Exit {
-        if self.comparison.counts.not_judged > 0 && !allow_masked {
-            Exit::Unjudged
-        } else if self.comparison.differs() {
-            Exit::No
-        } else {
-            Exit::Done
+    fn json(&self) -> Json<'_> {
+        Json {
+            policy_sha256: &self.policy_sha256,
+            changes: self.changes.as_ref(),
+            decisions: self.comparison.as_ref().map(Comparison::json),
         }
     }
 
+    /// [`Exit::Unjudged`] if something could not be judged, or else [`Exit::No`] if an answer differs.
+    pub(crate) fn exit(&self, allow_masked: bool) -> Exit {
+        match &self.comparison {
+            Some(comparison) if comparison.counts.not_judged > 0 && !allow_masked => Exit::Unjudged,
+            Some(comparison) if comparison.differs() => Exit::No,
+            _ => Exit::Done,
+        }
+    }
+}
+
+impl Comparison {
     /// The differences: what is newly allowed first, and the frequent before the rare.
     fn differences(&self) -> Vec<Difference<'_>> {
         let mut differences: Vec<_> =
-            self.comparison.groups.iter().map(|(key, group)| Difference { key, group }).collect();
+            self.groups.iter().map(|(key, group)| Difference { key, group }).collect();
         differences
             .sort_by_key(|difference| (difference.key.change, Reverse(difference.group.count)));
         differences
     }
 
-    fn json(&self) -> Json<'_> {
-        let not_judged = self.comparison.not_judged.iter();
-        Json {
-            policy_sha256: &self.policy_sha256,
-            counts: &self.comparison.counts,
+    fn json(&self) -> Decisions<'_> {
+        let not_judged = self.not_judged.iter();
+        Decisions {
+            counts: &self.counts,
             differences: self.differences(),
             not_judged: not_judged.map(|(why, places)| NotJudged { why, places }).collect(),
         }
@@ -118,7 +153,7 @@ impl Report {
             with_masks,
             not_judged,
             other_records: _,
-        } = self.comparison.counts;
+        } = self.counts;
         let width = decisions.max(not_judged).to_string().len();
         for (count, what, style, always) in [
             (decisions, "decisions", PLAIN, true),
@@ -139,7 +174,7 @@ impl Report {
             writeln!(out)?;
             difference.text(out)?;
         }
-        for (why, places) in &self.comparison.not_judged {
+        for (why, places) in &self.not_judged {
             let lines: Vec<_> =
                 places.iter().take(SHOWN).map(|place| place.line.to_string()).collect();
             let more = more(places.len());

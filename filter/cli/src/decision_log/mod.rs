@@ -250,6 +250,11 @@ impl Decision<'_> {
         }
     }
 
+    /// Whether the request had no reading, so that no policy was asked.
+    pub(crate) fn has_no_reading(&self) -> bool {
+        matches!(self.reason, Reason::Malformed | Reason::UnknownEndpoint | Reason::Method)
+    }
+
     /// Pointers of what isn't in the log as the policy saw it.
     pub(crate) fn hidden(&self) -> impl Iterator<Item = &str> {
         self.masked.iter().chain(&self.erased).map(AsRef::as_ref)

@@ -5,6 +5,7 @@
 mod approver;
 mod bad_input;
 mod check;
+mod diff;
 mod examples;
 mod log;
 mod log_lines;
