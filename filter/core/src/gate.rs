@@ -7,13 +7,13 @@ use std::{rc::Rc, time::Duration};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    cache::{Cache, Decided},
+    cache::{Arrival, Cache, Decided},
     config::{Config, Mode, PolicyConfig, Profile},
     decision::{Decision, Denial, Permit, Reason},
     headers::Headers,
     http,
     kubelet::{self, Endpoint, Refusal},
-    log::{self, Document, Metrics, Record},
+    log::{Event, Metrics, Ruled, Written},
     peer::{InvalidPeer, Peer, PeerInput},
     policy::{Adapter, Builtins, Outcome, Policy, PolicyError, RuleId, Verdict, value},
     question::{Question, Request},
@@ -75,7 +75,7 @@ pub struct Answer {
 /// What a request comes to before it is written down.
 struct Ruling {
     reason: Reason,
-    rule: Option<RuleId>,
+    /// What is wrong with a request that has no document.
     message: Option<String>,
     endpoint: &'static str,
     /// What the policy was asked; `None` if it wasn't.
@@ -142,7 +142,7 @@ impl Gate {
         let begin = now();
         let ruling = self.settle(call, self.rule(call, &now), begin);
         let record = self.record(call, &ruling, begin, &now);
-        let Ruling { reason, rule, endpoint, evaluation, failed, .. } = ruling;
+        let Ruling { reason, decided, endpoint, evaluation, failed, .. } = ruling;
         let decision = match (reason, &record) {
             (Reason::Allowed | Reason::WouldDeny, Ok(_)) => {
                 let credentials = call.headers.credentials();
@@ -152,7 +152,8 @@ impl Gate {
             // What can't be written down isn't carried out, though every part of a record has a JSON
             // form today.
             _ => {
-                let shown = rule.as_ref().filter(|_| self.config.denial.show_rule);
+                let rule = decided.as_ref().and_then(|decided| decided.outcome.rule());
+                let shown = rule.filter(|_| self.config.denial.show_rule);
                 Decision::Deny(Denial::new(reason, shown))
             }
         };
@@ -166,6 +167,15 @@ impl Gate {
             Ok(peer) => peer,
             Err(error) => return Ruling::malformed("none", error),
         };
+        let arrival = Arrival { headers: call.headers, end_of_stream: call.end_of_stream, peer };
+        let seen = self.cache.as_ref().and_then(|cache| cache.get_arrival(&arrival));
+        if let Some(decided) = seen {
+            let request = &decided.question.request;
+            return match self.turns_away(call, request.endpoint()) {
+                Some(why) => self.turned_away(decided.question.clone(), why),
+                None => Ruling::remembered(decided),
+            };
+        }
         let request = if let Decider::Http(_) = &self.decider {
             match http::Request::parse(call.headers, &self.config.http.headers) {
                 Ok(request) => Request::Http(request),
@@ -182,8 +192,11 @@ impl Gate {
         if let Some(why) = self.turns_away(call, question.request.endpoint()) {
             return self.turned_away(question, why);
         }
-        if let Some(decided) = self.cache.as_ref().and_then(|cache| cache.get(&question)) {
-            return Ruling { is_remembered: true, ..Ruling::decided(decided, Duration::ZERO) };
+        if let Some(cache) = &self.cache
+            && let Some(decided) = cache.get(&question)
+        {
+            cache.insert_arrival(&arrival, &decided);
+            return Ruling::remembered(decided);
         }
         let (decided, evaluation) = match self.ask(question, now) {
             Ok(answer) => answer,
@@ -204,17 +217,18 @@ impl Gate {
             return unasked;
         }
         let input = question.input(&self.config.node);
-        match Document::masked(&input, &self.config.log.mask) {
-            Ok(document) => {
+        let ruled = self.ruled(false, None, Some(why));
+        match Written::masked(&ruled, &input, &self.config.log.mask) {
+            Ok(written) => {
                 let outcome = Outcome::Denied(Verdict::default());
-                let decided = Some(Rc::new(Decided { question, outcome, document }));
+                let decided = Some(Rc::new(Decided { question, outcome, written }));
                 Ruling { decided, ..unasked }
             }
             Err(error) => *Ruling::failed(endpoint, &error),
         }
     }
 
-    /// Asks the policy, and keeps the input document for the log.
+    /// Asks the policy, and writes down for the log what was asked and decided.
     fn ask(
         &self,
         question: Question,
@@ -234,10 +248,15 @@ impl Gate {
             (Decider::KubeletTlsProxy(adapter), Request::Http(_)) => adapter.evaluate(&[]),
         };
         let evaluation = elapsed(begin, now());
-        let document =
-            if hides { Document::masked(&input, pointers) } else { Document::unmasked(&input) };
-        let document = document.map_err(|e| Ruling::failed(endpoint, &e))?;
-        Ok((Rc::new(Decided { question, outcome, document }), evaluation))
+        let allows = matches!(outcome, Outcome::Allowed(_));
+        let ruled = self.ruled(allows, outcome.rule(), outcome.message());
+        let written = if hides {
+            Written::masked(&ruled, &input, pointers)
+        } else {
+            Written::unmasked(&ruled, &input)
+        };
+        let written = written.map_err(|e| Ruling::failed(endpoint, &e))?;
+        Ok((Rc::new(Decided { question, outcome, written }), evaluation))
     }
 
     /// The line of the decision log.
@@ -249,28 +268,31 @@ impl Gate {
         now: &impl Fn() -> DateTime<Utc>,
     ) -> Result<String, serde_json::Error> {
         let unread;
-        let document = match &ruling.decided {
-            Some(decided) => &decided.document,
+        let written = match &ruling.decided {
+            Some(decided) => &decided.written,
             None => {
-                unread = Document::masked(&self::unread(call), &self.config.log.mask)?;
+                let ruled = self.ruled(false, None, ruling.message.as_deref());
+                unread = Written::masked(&ruled, &self::unread(call), &self.config.log.mask)?;
                 &unread
             }
         };
-        log::line(&Record {
+        written.record(&Event {
             decision_id: call.decision_id,
             timestamp: begin,
-            path: &self.path,
-            input: document.text(),
-            result: ruling.reason == Reason::Allowed,
             reason: ruling.reason,
-            rule: ruling.rule.as_ref(),
-            message: ruling.message.as_deref(),
             kubectl_session: kubectl_session(call.headers),
-            policy_sha256: self.digest(),
-            labels: &self.config.log.labels,
             metrics: Metrics::new(ruling.is_remembered, ruling.evaluation, elapsed(begin, now())),
-            masked: document.pointers(),
         })
+    }
+
+    fn ruled<'a>(
+        &'a self,
+        result: bool,
+        rule: Option<&'a RuleId>,
+        message: Option<&'a str>,
+    ) -> Ruled<'a> {
+        let (policy_sha256, labels) = (self.digest(), &self.config.log.labels);
+        Ruled { path: &self.path, result, rule, message, policy_sha256, labels }
     }
 
     /// What the policy decided. A dry run only watches what it denies to the configured peers.
@@ -383,7 +405,6 @@ impl Ruling {
     fn unasked(reason: Reason, endpoint: &'static str, why: &dyn std::fmt::Display) -> Self {
         Self {
             reason,
-            rule: None,
             message: Some(why.to_string()),
             endpoint,
             decided: None,
@@ -400,24 +421,25 @@ impl Ruling {
 
     fn decided(decided: Rc<Decided>, evaluation: Duration) -> Self {
         let failed = matches!(decided.outcome, Outcome::Failed(_));
-        let (reason, Verdict { rule, reason: message }) = Self::read(&decided.outcome);
+        let reason = Self::reason(&decided.outcome);
         let endpoint = decided.question.request.endpoint();
         let decided = Some(decided);
-        Self { reason, rule, message, endpoint, decided, is_remembered: false, evaluation, failed }
+        Self { reason, message: None, endpoint, decided, is_remembered: false, evaluation, failed }
     }
 
-    /// What the log calls an outcome, and what the policy adds to it.
-    fn read(outcome: &Outcome) -> (Reason, Verdict) {
+    fn remembered(decided: Rc<Decided>) -> Self {
+        Self { is_remembered: true, ..Self::decided(decided, Duration::ZERO) }
+    }
+
+    /// What the log calls an outcome.
+    fn reason(outcome: &Outcome) -> Reason {
         match outcome {
-            Outcome::Allowed(verdict) => (Reason::Allowed, verdict.clone()),
-            Outcome::Denied(verdict) => (Reason::Denied, verdict.clone()),
-            Outcome::Undefined => (Reason::Undefined, Verdict::default()),
-            Outcome::NotBoolean => (Reason::NotBoolean, Verdict::default()),
-            Outcome::UnknownKey => (Reason::UnknownKey, Verdict::default()),
-            Outcome::Budget => (Reason::Budget, Verdict::default()),
-            Outcome::Failed(error) => {
-                (Reason::Undefined, Verdict { rule: None, reason: Some(error.clone()) })
-            }
+            Outcome::Allowed(_) => Reason::Allowed,
+            Outcome::Denied(_) => Reason::Denied,
+            Outcome::Undefined | Outcome::Failed(_) => Reason::Undefined,
+            Outcome::NotBoolean => Reason::NotBoolean,
+            Outcome::UnknownKey => Reason::UnknownKey,
+            Outcome::Budget => Reason::Budget,
         }
     }
 }

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// Header lines in the order they arrived, with Envoy's pseudo headers (`:method`, `:path`,
 /// `:authority`) among them. A name may repeat; values are bytes that the caller chose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Headers<'a>(&'a [(String, Vec<u8>)]);
 
 /// A header whose lines can't be read as one value.
@@ -23,6 +23,11 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn new(lines: &'a [(String, Vec<u8>)]) -> Self {
         Self(lines)
+    }
+
+    /// The lines as they are.
+    pub(crate) fn lines(self) -> &'a [(String, Vec<u8>)] {
+        self.0
     }
 
     /// The value of every line with this lower-case name.

@@ -4,40 +4,41 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
-use serde_json::{Serializer, Value, ser::Formatter, value::RawValue};
+use serde_json::{Serializer, Value, ser::Formatter};
 
 use crate::{decision::Reason, policy::RuleId};
 
 /// What stands in place of a masked value.
 pub const MASKED: &str = "**";
 
-/// One decision, as it is logged. A request that has no reading is logged without its input
-/// document, with what arrived as `method` and `path`.
+/// What a record says of one request alone.
 #[derive(Debug, Serialize)]
-pub(crate) struct Record<'a> {
+pub(crate) struct Event<'a> {
     pub(crate) decision_id: &'a str,
     #[serde(serialize_with = "rfc3339")]
     pub(crate) timestamp: DateTime<Utc>,
+    pub(crate) reason: Reason,
+    /// The run of kubectl that the request belongs to, as it says: one run may make two requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kubectl_session: Option<&'a str>,
+    pub(crate) metrics: Metrics,
+}
+
+/// What a record says of all equal requests. One that has no reading is logged without its input
+/// document, with what arrived as `method` and `path`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ruled<'a> {
     /// The entry point, as OPA writes it: `kubelet/authz/decision`.
     pub(crate) path: &'a str,
-    pub(crate) input: &'a RawValue,
     /// What the policy says; in a dry run the request went on all the same.
     pub(crate) result: bool,
-    pub(crate) reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rule: Option<&'a RuleId>,
     /// The policy's own sentence, or what is wrong with the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) message: Option<&'a str>,
-    /// The run of kubectl that the request belongs to, as it says: one run may make two requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) kubectl_session: Option<&'a str>,
     pub(crate) policy_sha256: &'a str,
     pub(crate) labels: &'a BTreeMap<String, String>,
-    pub(crate) metrics: Metrics,
-    /// JSON pointers of what was masked.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) masked: &'a [String],
 }
 
 /// How long a decision took, in nanoseconds, and whether it was remembered. The names are OPA's.
@@ -49,12 +50,9 @@ pub(crate) struct Metrics {
     timer_server_handler_ns: u64,
 }
 
-/// An input document as the log has it: JSON text, masked.
+/// The part of a record that all equal requests have: JSON text, masked, and written once.
 #[derive(Debug)]
-pub(crate) struct Document {
-    text: Box<RawValue>,
-    masked: Vec<String>,
-}
+pub(crate) struct Written(String);
 
 impl Metrics {
     pub(crate) fn new(is_remembered: bool, evaluation: Duration, whole: Duration) -> Self {
@@ -67,43 +65,73 @@ impl Metrics {
     }
 }
 
-impl Document {
-    /// Writes a document, and hides what the pointers name.
+impl Written {
+    /// Writes the part with an input document, in which it hides what the pointers name.
     ///
     /// # Errors
-    /// When it has no JSON form.
+    /// When the document has no JSON form.
     pub(crate) fn masked(
+        ruled: &Ruled<'_>,
         input: &impl Serialize,
         pointers: &[String],
     ) -> Result<Self, serde_json::Error> {
-        let mut value = serde_json::to_value(input)?;
-        let masked = mask(&mut value, pointers);
-        Ok(Self { text: RawValue::from_string(line(&value)?)?, masked })
+        let mut input = serde_json::to_value(input)?;
+        let masked = mask(&mut input, pointers);
+        Self::new(ruled, &input, &masked)
     }
 
-    /// Writes a document in which there is nothing to hide.
+    /// Writes the part with an input document in which there is nothing to hide.
+    ///
+    /// # Errors
+    /// When the document has no JSON form.
+    pub(crate) fn unmasked(
+        ruled: &Ruled<'_>,
+        input: &impl Serialize,
+    ) -> Result<Self, serde_json::Error> {
+        Self::new(ruled, input, &[])
+    }
+
+    fn new(
+        ruled: &Ruled<'_>,
+        input: &impl Serialize,
+        masked: &[String],
+    ) -> Result<Self, serde_json::Error> {
+        /// The document, and the JSON pointers of what was masked in it.
+        #[derive(Serialize)]
+        struct Asked<'a, I> {
+            input: &'a I,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            masked: &'a [String],
+        }
+
+        Ok(Self(joined(line(ruled)?, &line(&Asked { input, masked })?)))
+    }
+
+    /// The whole record of a request.
     ///
     /// # Errors
     /// When it has no JSON form.
-    pub(crate) fn unmasked(input: &impl Serialize) -> Result<Self, serde_json::Error> {
-        Ok(Self { text: RawValue::from_string(line(input)?)?, masked: Vec::new() })
-    }
-
-    /// Its text.
-    pub(crate) fn text(&self) -> &RawValue {
-        &self.text
-    }
-
-    /// The pointers that named something.
-    pub(crate) fn pointers(&self) -> &[String] {
-        &self.masked
+    pub(crate) fn record(&self, event: &Event<'_>) -> Result<String, serde_json::Error> {
+        Ok(joined(line(event)?, &self.0))
     }
 
     /// The bytes of its text.
     pub(crate) fn len(&self) -> usize {
-        self.text.get().len()
+        self.0.len()
     }
 }
+
+/// One object with the fields of two, neither of which is empty.
+fn joined(mut object: String, more: &str) -> String {
+    object.pop();
+    object.reserve_exact(more.len());
+    object.push(',');
+    object.push_str(more.strip_prefix('{').unwrap_or(more));
+    object
+}
+
+/// More than most parts of records have, in bytes: they needn't be moved while they grow.
+const USUAL: usize = 1024;
 
 /// JSON on one line, in printable ASCII. The rest is escaped: in the terminal of whoever reads the
 /// log, a caller's control characters would be commands, and bidi overrides would hide what stands
@@ -112,7 +140,7 @@ impl Document {
 /// # Errors
 /// When a value has no JSON form.
 pub(crate) fn line(record: &impl Serialize) -> Result<String, serde_json::Error> {
-    let mut line = Vec::new();
+    let mut line = Vec::with_capacity(USUAL);
     record.serialize(&mut Serializer::with_formatter(&mut line, Ascii))?;
     String::from_utf8(line).map_err(serde::ser::Error::custom)
 }
@@ -126,6 +154,9 @@ impl Formatter for Ascii {
         to: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return to.write_all(fragment.as_bytes());
+        }
         let is_odd = |character: char| !matches!(character, ' '..='~');
         for piece in fragment.split_inclusive(is_odd) {
             let plain = piece.trim_end_matches(is_odd);

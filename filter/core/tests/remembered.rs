@@ -273,7 +273,12 @@ fn a_question_that_differs_in_any_field_is_never_answered_from_memory() {
         for (pointer, value) in found {
             values.entry(pointer).or_default().insert(value.to_string());
         }
-        assert!(is_remembered(&ask(&open, &asked).1), "{}", asked.note);
+        // By its question, then by its lines.
+        for _ in 0..2 {
+            let again = ask(&open, &asked).1;
+            assert!(is_remembered(&again), "{}", asked.note);
+            assert_eq!(again["input"], record["input"], "{}", asked.note);
+        }
     }
     // What can't differ: constants of the schema and of the configuration.
     let constant = ["/schema", "/node/name", "/authorization/resource", "/query"];
@@ -295,18 +300,22 @@ fn a_remembered_decision_is_the_decision_and_has_the_same_record() {
                 end_of_stream: case.ends(),
                 peer: corpus.peer(case),
             };
-            let [(first, mut once), (second, mut again)] = [(); 2].map(|()| ask(&gate, &asked));
-            assert_eq!((first, second), (case.want, case.want), "{}", asked.note);
+            // Decided, then remembered by the question, then by the lines.
+            let [(first, mut once), (second, mut again), (third, mut at_last)] =
+                [(); 3].map(|()| ask(&gate, &asked));
+            assert_eq!([first, second, third], [case.want; 3], "{}", asked.note);
             let has_reading =
                 !matches!(case.want, Reason::Malformed | Reason::UnknownEndpoint | Reason::Method);
             let message = once["message"].as_str().unwrap_or_default();
             let is_turned_away = message.starts_with("the caller");
             let want = has_reading && !is_turned_away && case.want != Reason::Budget;
             assert_eq!(is_remembered(&again), want, "{}", asked.note);
-            for record in [&mut once, &mut again] {
+            assert_eq!(is_remembered(&at_last), want, "{}", asked.note);
+            for record in [&mut once, &mut again, &mut at_last] {
                 record["metrics"] = Value::Null;
             }
             assert_eq!(once, again, "{}", asked.note);
+            assert_eq!(once, at_last, "{}", asked.note);
         }
     }
 }

@@ -30,7 +30,7 @@ impl Fake {
     /// A request on a connection with this client certificate.
     pub(crate) fn new(lines: Vec<(String, Vec<u8>)>, subject: Option<&str>) -> Self {
         let mut fake = Self { lines, ..Self::default() };
-        fake.set("connection.id", 7_u64.to_le_bytes());
+        fake.set("connection_id", 7_u64.to_le_bytes());
         fake.set("connection.mtls", [u8::from(subject.is_some())]);
         if let Some(subject) = subject {
             // An SVID of the corpus has no subject, which to Envoy is no such property.

@@ -79,8 +79,11 @@ impl Gate {
 
 impl Judgement {
     fn of(outcome: Outcome) -> Self {
-        let (reason, verdict) = Ruling::read(&outcome);
-        Self { reason, rule: verdict.rule, message: verdict.reason }
+        Self {
+            reason: Ruling::reason(&outcome),
+            rule: outcome.rule().cloned(),
+            message: outcome.message().map(str::to_owned),
+        }
     }
 }
 

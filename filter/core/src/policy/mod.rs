@@ -27,6 +27,7 @@ mod functions;
 mod hardened;
 mod interpreter;
 mod kubelet_tls_proxy;
+mod lean;
 mod limits;
 mod nesting;
 mod outcome;
@@ -265,7 +266,7 @@ fn load(mut engine: Engine, source: &Source) -> Result<RegoVM, PolicyError> {
     let mut vm = RegoVM::new_with_policy(compiled);
     // A builtin's error then ends the body it is in, also under `not`.
     vm.set_strict_builtin_errors(true);
-    vm.load_program(program);
+    vm.load_program(lean::lean(program));
     vm.set_data(data).map_err(|e| refused(&e))?;
     Ok(vm)
 }

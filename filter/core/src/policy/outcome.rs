@@ -64,6 +64,28 @@ impl fmt::Display for RuleId {
 }
 
 impl Outcome {
+    /// The rule that decided.
+    #[must_use]
+    pub fn rule(&self) -> Option<&RuleId> {
+        self.verdict()?.rule.as_ref()
+    }
+
+    /// What the log says of it: the policy's own sentence, or why the evaluation failed.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => self.verdict()?.reason.as_deref(),
+        }
+    }
+
+    fn verdict(&self) -> Option<&Verdict> {
+        match self {
+            Self::Allowed(verdict) | Self::Denied(verdict) => Some(verdict),
+            _ => None,
+        }
+    }
+
     /// Reads the entry point's value: a boolean or exactly `{allow, rule?, reason?}`.
     pub(super) fn read(value: &Value) -> Self {
         let object = match value {

@@ -223,9 +223,10 @@ fn a_connection_s_peer_is_read_once() {
     let first = fake.property_reads.replace(0);
     assert_eq!(send(&fake, shared.clone()), Action::Continue);
     assert!(fake.property_reads.get() < first, "{} of {first}", fake.property_reads.get());
+    assert_eq!(fake.property_reads.get(), 1, "the connection's id");
 
     let mut other = Fake::new(request("GET", LOGS, &[]), None);
-    other.set("connection.id", 8_u64.to_le_bytes());
+    other.set("connection_id", 8_u64.to_le_bytes());
     assert_eq!(send(&other, shared), Action::Pause, "another connection is another peer");
 }
 
@@ -249,7 +250,7 @@ fn every_case_of_the_corpus_gets_its_answer() {
         let shared = Rc::new(Shared { gate, metrics: Metrics::default(), peers: Peers::default() });
         for (number, case) in corpus.cases.iter().enumerate() {
             let mut fake = Fake::new(case.lines(), corpus.peers[&case.peer].as_deref());
-            fake.set("connection.id", u64::try_from(number).unwrap().to_le_bytes());
+            fake.set("connection_id", u64::try_from(number).unwrap().to_le_bytes());
             let action =
                 Http::new(&fake, Some(Rc::clone(&shared))).on_http_request_headers(0, case.ends());
             let replies = fake.replies.borrow();
