@@ -15,7 +15,7 @@ use crate::{
     kubelet::{self, Endpoint, Refusal},
     log::{Event, Metrics, Ruled, Written},
     peer::{InvalidPeer, Peer, PeerInput},
-    policy::{Adapter, Builtins, Outcome, Policy, PolicyError, RuleId, Verdict, value},
+    policy::{Adapter, Builtins, Outcome, Part, Policy, PolicyError, RuleId, Verdict, value},
     question::{Question, Request},
 };
 
@@ -28,6 +28,8 @@ pub struct Gate {
     decider: Decider,
     /// `None` if equal inputs may have different outcomes.
     cache: Option<Cache>,
+    /// What has to be made of an input document: what the policy reads, and what the log may hide.
+    input: Part,
     path: String,
 }
 
@@ -117,7 +119,14 @@ impl Gate {
             Decider::Kubelet(policy) | Decider::Http(policy) => policy.is_pure(),
             Decider::KubeletTlsProxy(adapter) => adapter.is_pure(),
         };
-        Ok(Self { config, decider, cache: is_pure.then(Cache::default), path })
+        let input = match &decider {
+            Decider::Kubelet(policy) | Decider::Http(policy) => policy.input().clone(),
+            // It is asked about methods and paths.
+            Decider::KubeletTlsProxy(_) => Part::NOTHING,
+        };
+        let masks = config.log.mask.iter();
+        let input = masks.fold(input, |part, pointer| part.with_pointer(pointer));
+        Ok(Self { config, decider, cache: is_pure.then(Cache::default), input, path })
     }
 
     /// The configuration.
@@ -237,7 +246,8 @@ impl Gate {
         let endpoint = question.request.endpoint();
         let input = question.input(&self.config.node);
         let begin = now();
-        let value = value::to_value(&input).map_err(|e| Ruling::failed(endpoint, &e))?;
+        let value =
+            value::part_to_value(&input, &self.input).map_err(|e| Ruling::failed(endpoint, &e))?;
         let pointers = &self.config.log.mask;
         let hides = pointers.iter().any(|pointer| value::has(&value, pointer));
         let outcome = match (&self.decider, &question.request) {

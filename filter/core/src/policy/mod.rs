@@ -31,6 +31,7 @@ mod lean;
 mod limits;
 mod nesting;
 mod outcome;
+mod part;
 mod references;
 mod rules;
 mod shipped;
@@ -56,6 +57,7 @@ use self::interpreter::Interpreter;
 pub use self::kubelet_tls_proxy::Adapter;
 pub use self::limits::Limits;
 pub use self::outcome::{Outcome, RuleId, Verdict};
+pub use self::part::Part;
 use self::rules::Rules;
 pub use self::source::Source;
 use crate::diagnostic::{Diagnostic, Place};
@@ -76,6 +78,7 @@ pub struct Policy {
     interpreter: Interpreter,
     limits: Limits,
     digest: String,
+    input: Part,
     is_pure: bool,
     /// Whether both of regorus' evaluators are known to agree on it.
     is_shipped: bool,
@@ -116,6 +119,7 @@ impl Policy {
             limits: limits.clone(),
             is_shipped: shipped::is(source),
             digest: source.digest(),
+            input: Part::read_by(&rules),
             is_pure: references::builtin_calls(&rules)
                 .iter()
                 .all(|name| !functions::IMPURE.contains(&name.as_str())),
@@ -126,6 +130,12 @@ impl Policy {
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// What the policy can read of its input. The rest makes no difference to it.
+    #[must_use]
+    pub fn input(&self) -> &Part {
+        &self.input
     }
 
     /// Whether equal inputs always have equal outcomes, so that an outcome may be remembered.

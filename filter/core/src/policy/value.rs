@@ -9,12 +9,25 @@ use std::fmt::Display;
 use regorus::Value;
 use serde::ser::{self, Serialize};
 
+use super::part::Part;
+
 /// Serialises a document into a policy value.
 ///
 /// # Errors
 /// When a map has a key that JSON could not have, or the document's own `Serialize` fails.
 pub fn to_value<T: Serialize + ?Sized>(document: &T) -> Result<Value, InvalidDocument> {
-    document.serialize(ToValue)
+    document.serialize(ToValue(&Part::Whole))
+}
+
+/// Serialises a part of a document into a policy value.
+///
+/// # Errors
+/// As [`to_value`].
+pub fn part_to_value<T: Serialize + ?Sized>(
+    document: &T,
+    part: &Part,
+) -> Result<Value, InvalidDocument> {
+    document.serialize(ToValue(part))
 }
 
 /// Whether a JSON pointer names anything in a value.
@@ -53,18 +66,18 @@ impl ser::Error for InvalidDocument {
     }
 }
 
-struct ToValue;
+struct ToValue<'p>(&'p Part);
 
-impl ser::Serializer for ToValue {
+impl<'p> ser::Serializer for ToValue<'p> {
     type Ok = Value;
     type Error = InvalidDocument;
     type SerializeSeq = Array;
     type SerializeTuple = Array;
     type SerializeTupleStruct = Array;
     type SerializeTupleVariant = Variant<Array>;
-    type SerializeMap = Object;
-    type SerializeStruct = Object;
-    type SerializeStructVariant = Variant<Object>;
+    type SerializeMap = Object<'p>;
+    type SerializeStruct = Object<'p>;
+    type SerializeStructVariant = Variant<Object<'p>>;
 
     fn serialize_bool(self, v: bool) -> Result<Value, InvalidDocument> {
         Ok(Value::from(v))
@@ -171,7 +184,7 @@ impl ser::Serializer for ToValue {
         variant: &'static str,
         v: &T,
     ) -> Result<Value, InvalidDocument> {
-        Ok(tagged(variant, v.serialize(self)?))
+        Ok(tagged(variant, to_value(v)?))
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Array, InvalidDocument> {
@@ -196,12 +209,12 @@ impl ser::Serializer for ToValue {
         Ok(Variant { name: variant, content: Array::new(Some(len)) })
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Object, InvalidDocument> {
-        Ok(Object::default())
+    fn serialize_map(self, _: Option<usize>) -> Result<Object<'p>, InvalidDocument> {
+        Ok(Object::new(self.0))
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Object, InvalidDocument> {
-        Ok(Object::default())
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Object<'p>, InvalidDocument> {
+        Ok(Object::new(self.0))
     }
 
     fn serialize_struct_variant(
@@ -210,8 +223,8 @@ impl ser::Serializer for ToValue {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Variant<Object>, InvalidDocument> {
-        Ok(Variant { name: variant, content: Object::default() })
+    ) -> Result<Variant<Object<'p>>, InvalidDocument> {
+        Ok(Variant { name: variant, content: Object::new(&Part::Whole) })
     }
 }
 
@@ -223,7 +236,7 @@ impl Array {
     }
 
     fn push<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), InvalidDocument> {
-        self.0.push(v.serialize(ToValue)?);
+        self.0.push(to_value(v)?);
         Ok(())
     }
 
@@ -271,15 +284,21 @@ impl ser::SerializeTupleStruct for Array {
     }
 }
 
-#[derive(Default)]
-struct Object {
+struct Object<'p> {
+    part: &'p Part,
     fields: BTreeMap<Value, Value>,
     key: Option<Value>,
 }
 
-impl Object {
-    fn insert<T: Serialize + ?Sized>(&mut self, key: Value, v: &T) -> Result<(), InvalidDocument> {
-        self.fields.insert(key, v.serialize(ToValue)?);
+impl<'p> Object<'p> {
+    fn new(part: &'p Part) -> Self {
+        Self { part, fields: BTreeMap::new(), key: None }
+    }
+
+    fn insert<T: Serialize + ?Sized>(&mut self, name: &str, v: &T) -> Result<(), InvalidDocument> {
+        if let Some((key, part)) = self.part.field(name) {
+            self.fields.insert(key, v.serialize(ToValue(part))?);
+        }
         Ok(())
     }
 
@@ -288,18 +307,20 @@ impl Object {
     }
 }
 
-impl ser::SerializeMap for Object {
+impl ser::SerializeMap for Object<'_> {
     type Ok = Value;
     type Error = InvalidDocument;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), InvalidDocument> {
-        self.key = Some(key(v.serialize(ToValue)?)?);
+        self.key = Some(key(to_value(v)?)?);
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, v: &T) -> Result<(), InvalidDocument> {
-        let key = self.key.take().ok_or(InvalidDocument::Key)?;
-        self.insert(key, v)
+        match self.key.take() {
+            Some(Value::String(name)) => self.insert(&name, v),
+            _ => Err(InvalidDocument::Key),
+        }
     }
 
     fn end(self) -> Result<Value, InvalidDocument> {
@@ -307,7 +328,7 @@ impl ser::SerializeMap for Object {
     }
 }
 
-impl ser::SerializeStruct for Object {
+impl ser::SerializeStruct for Object<'_> {
     type Ok = Value;
     type Error = InvalidDocument;
 
@@ -316,7 +337,7 @@ impl ser::SerializeStruct for Object {
         key: &'static str,
         v: &T,
     ) -> Result<(), InvalidDocument> {
-        self.insert(Value::from(key), v)
+        self.insert(key, v)
     }
 
     fn end(self) -> Result<Value, InvalidDocument> {
@@ -343,7 +364,7 @@ impl ser::SerializeTupleVariant for Variant<Array> {
     }
 }
 
-impl ser::SerializeStructVariant for Variant<Object> {
+impl ser::SerializeStructVariant for Variant<Object<'_>> {
     type Ok = Value;
     type Error = InvalidDocument;
 
@@ -352,7 +373,7 @@ impl ser::SerializeStructVariant for Variant<Object> {
         key: &'static str,
         v: &T,
     ) -> Result<(), InvalidDocument> {
-        self.content.insert(Value::from(key), v)
+        self.content.insert(key, v)
     }
 
     fn end(self) -> Result<Value, InvalidDocument> {
