@@ -48,19 +48,22 @@ impl<H: Host> Http<H> {
     }
 
     fn decide(&self, shared: &Shared, end_of_stream: bool) -> Result<Permit, Stop> {
-        let Shared { gate, metrics, peers } = shared;
+        let Shared { gate, metrics, peers, ids } = shared;
         let host = &self.host;
         #[cfg(feature = "fault-injection")]
         crate::fault::in_request(host, "before-decision");
         let lines = host.request_headers().map_err(|e| Stop::Failed("reading the headers", e))?;
         let peer = peers.of_connection(host, gate.config().vouches_for_source_address());
         let cluster = self.cluster(shared, &peer);
+        let id =
+            ids.next().map_err(|_| Stop::Failed("naming the decision", Status::InternalFailure))?;
+        let mut name = uuid::Uuid::encode_buffer();
         let call = Call {
             headers: Headers::new(&lines),
             end_of_stream,
             peer: &peer,
             cluster: cluster.as_deref(),
-            decision_id: &uuid::Uuid::new_v4().to_string(),
+            decision_id: id.hyphenated().encode_lower(&mut name),
         };
         let Answer { decision, reason, endpoint, evaluation, failed, record } =
             gate.decide(&call, || self.now());

@@ -14,6 +14,7 @@ mod fake;
 mod fault;
 mod host;
 mod http;
+mod ids;
 mod metrics;
 mod peers;
 mod root;

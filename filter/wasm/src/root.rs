@@ -11,6 +11,7 @@ use proxy_wasm::{
 use crate::{
     host::{Envoy, Host},
     http::Http,
+    ids::Ids,
     metrics::{Metrics, Update},
     peers::Peers,
 };
@@ -22,6 +23,13 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) metrics: Metrics,
     pub(crate) peers: Peers,
+    pub(crate) ids: Ids,
+}
+
+impl Shared {
+    pub(crate) fn new(gate: Gate) -> Self {
+        Self { gate, metrics: Metrics::default(), peers: Peers::default(), ids: Ids::default() }
+    }
 }
 
 /// The filter's root context.
@@ -76,7 +84,7 @@ fn configure(host: &impl Host, configuration: &[u8]) -> Result<Shared, String> {
     }
     let gate = gate?;
     announce(&gate);
-    Ok(Shared { gate, metrics, peers: Peers::default() })
+    Ok(Shared { metrics, ..Shared::new(gate) })
 }
 
 fn announce(gate: &Gate) {

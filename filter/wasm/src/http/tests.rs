@@ -4,7 +4,7 @@ use gatelet_core::policy::Builtins;
 use serde_json::json;
 
 use super::*;
-use crate::{fake::Fake, metrics::Metrics, peers::Peers, root::Shared};
+use crate::{fake::Fake, root::Shared};
 
 const APISERVER: &str = "CN=kube-apiserver-kubelet-client,O=kubeadm:cluster-admins";
 
@@ -27,7 +27,7 @@ fn shared(more: serde_json::Value) -> Option<Rc<Shared>> {
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let config = gatelet_core::Config::from_json(config.to_string().as_bytes()).unwrap();
     let gate = gatelet_core::Gate::new(config, Builtins::Standard).unwrap();
-    Some(Rc::new(Shared { gate, metrics: Metrics::default(), peers: Peers::default() }))
+    Some(Rc::new(Shared::new(gate)))
 }
 
 fn request(method: &str, target: &str, further: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
@@ -247,7 +247,7 @@ mod shipped;
 #[test]
 fn every_case_of_the_corpus_gets_its_answer() {
     for (name, corpus, gate) in shipped::corpora() {
-        let shared = Rc::new(Shared { gate, metrics: Metrics::default(), peers: Peers::default() });
+        let shared = Rc::new(Shared::new(gate));
         for (number, case) in corpus.cases.iter().enumerate() {
             let mut fake = Fake::new(case.lines(), corpus.peers[&case.peer].as_deref());
             fake.set("connection_id", u64::try_from(number).unwrap().to_le_bytes());
