@@ -12,11 +12,12 @@ use gatelet_tests::gate::cluster;
 #[test]
 fn start_names_what_is_missing_or_wrong() -> anyhow::Result<()> {
     type Spoil = fn(&Path) -> std::io::Result<()>;
-    let rows: [(&[&str], &str, Spoil); 9] = [
+    let rows: [(&[&str], &str, Spoil); 10] = [
         (&[], "usage: start --api-server HOST[:PORT]", |_| Ok(())),
         (&["--api-server", "fd00::1"], "an IPv6 address is written [fd00::1]", |_| Ok(())),
         (&["--api-server", "a b"], "has no host", |_| Ok(())),
         (&["--api-server", "a:b"], "has no port", |_| Ok(())),
+        (&["--api-server", "a", "--monitoring", "pod"], "--monitoring pod is no IP", |_| Ok(())),
         (SERVER, "cannot read certs/approver/tls.key", |folder| {
             fs::remove_file(folder.join("certs/approver/tls.key"))
         }),
