@@ -209,7 +209,7 @@ async fn a_rule_that_somebody_changed_is_noticed_and_loaded_again() -> anyhow::R
         let unit = unit("gatelet-capture-check.service")?;
         let command = values(&unit, "ExecStart")
             .concat()
-            .replace("/etc/gatelet", &project().join("envoy/kubelet").to_string_lossy());
+            .replace("/usr/lib/gatelet", &project().join("envoy/kubelet").to_string_lossy());
         let command = command.strip_prefix("/bin/sh -c ").unwrap().trim_matches('\'');
         assert!(host.namespace.command("sh").args(["-c", command]).status()?.success(), "{change}");
         assert!(!node.is_open(outsider, host.v4(KUBELET)).await, "{change}");
@@ -234,7 +234,7 @@ fn the_units_order_rules_gate_and_kubelet() -> anyhow::Result<()> {
         (&capture, "PartOf", "nftables.service"),
         (&capture, "ReloadPropagatedFrom", "nftables.service"),
         (&capture, "ReloadPropagatedFrom", "firewalld.service"),
-        (&capture, "ExecReload", "/etc/gatelet/capture up"),
+        (&capture, "ExecReload", "/usr/lib/gatelet/capture up"),
         (&capture, "Also", "gatelet-capture-check.timer"),
         (&timer, "WantedBy", "gatelet-capture.service"),
         (&timer, "OnUnitActiveSec", "10s"),
