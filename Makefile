@@ -12,6 +12,9 @@ export ENVOY_BIN ?= $(abspath $(TOOLS))/bin/envoy
 export GATELET_WASM := $(abspath $(TARGET))/gatelet.wasm
 export PATH := $(abspath $(TOOLS))/bin:$(PATH)
 
+# Said once, in Cargo.toml.
+VERSION := $(shell awk -F'"' '/^version = / { print $$2; exit }' Cargo.toml)
+
 # Paths of this machine in panic messages would make every machine's module another one.
 CARGO_HOME ?= $(HOME)/.cargo
 REMAP = target.wasm32-wasip1.rustflags=["--remap-path-prefix=$(CARGO_HOME)=/cargo","--remap-path-prefix=$(abspath $(TARGET))=/target","--remap-path-prefix=$(CURDIR)=/gatelet"]
@@ -45,7 +48,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node differential fuzz bench bench-pods soak
+.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node differential fuzz bench bench-pods soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -53,6 +56,10 @@ help: ## list the targets
 tools: $(TOOLS)/installed ## fetch Envoy, Node and wasm-opt in the pinned versions into .tools
 
 wasm: $(MODULES) ## build the modules: gatelet.wasm, gatelet-full.wasm and gatelet_approver.wasm in target
+
+package: $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm ## the Debian package of the gate, for a node: in target
+	cargo build --locked --release --package gatelet-cli --package gatelet-certs --bins
+	envoy/kubelet/debian/build $(VERSION) $(TARGET) $(TARGET)/gatelet_$(VERSION)_$(shell dpkg --print-architecture).deb
 
 demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
 	cargo build --locked --workspace --bins
