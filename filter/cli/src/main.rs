@@ -2,6 +2,7 @@
 
 mod check;
 mod comparison;
+mod corpus;
 mod decision_log;
 mod diff;
 mod document;

@@ -174,6 +174,15 @@ impl Policy {
         }
     }
 
+    /// The entry point's value on regorus' register VM and on its interpreter, for a tool that compares
+    /// them. An undefined value is one, too.
+    ///
+    /// # Errors
+    /// An outcome that decides nothing, for each of them.
+    pub fn answers(&self, input: Value) -> [Result<Value, Outcome>; 2] {
+        [self.run(input.clone()), self.interpreter.run(input)]
+    }
+
     /// Allows only if the interpreter does.
     fn confirm(&self, verdict: Verdict, input: Value) -> Outcome {
         match self.interpreter.run(input).map(|value| Outcome::read(&value)) {
