@@ -2,82 +2,87 @@
 
 use std::path::PathBuf;
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use gatelet_core::{
-    Gate,
-    config::{PolicyConfig, Profile},
+    Config, Gate,
+    config::PolicyConfig,
     csr::{self, Controller},
+    policy::Builtins,
 };
 
 use crate::{
+    corpus,
     exit::Exit,
-    findings, instructions,
+    findings,
+    instructions::{self, Most},
     policy::PolicyArguments,
-    rendered::{Rendered, rendered},
+    rendered::{Rendered, configuration},
     report,
 };
+
+const EXAMPLES: &str = "Examples:
+  gatelet check rego --data rego/examples/k3s.yaml
+  gatelet check policy.json                          # what `gatelet render` made
+  gatelet check rego --corpus tests/cases            # what the dearest request costs
+  gatelet check rego --profile csr --corpus tests/csrs.json";
 
 /// Compiles a policy as the filter would, and warns of what is probably not meant
 ///
 /// POLICY is a folder, or a file that `gatelet render` made. A warning is, for example, that the
 /// list of peers pins nobody. It prints the policy's SHA-256.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     policy: PolicyArguments,
-    /// Also evaluate the requests in this folder, and tell the most instructions that one takes.
-    /// The data is that of the requests if the policy has none
+    /// Also evaluate the requests in this folder or file, and tell the most instructions that one
+    /// takes. The data is that of the requests if the policy has none
     #[arg(long, value_name = "FOLDER")]
     corpus: Option<PathBuf>,
 }
 
 /// Checks, and prints the policy's SHA-256.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Arguments { policy, corpus } = arguments;
-    let path = &policy.files.folder;
-    let config = if path.is_file() {
-        match rendered(policy)? {
-            Rendered::Filter(config) => *config,
-            Rendered::Approver(config) => return check_for_the_approver(*config, arguments),
-        }
-    } else if policy.is_for_the_approver() {
-        let config = policy.written_for_the_approver()?.try_into()?;
-        return check_for_the_approver(config, arguments);
-    } else {
-        policy.written()?.try_into()?
+    let digest = match configuration(&arguments.policy)? {
+        Rendered::Filter(config) => filter(*config, arguments)?,
+        Rendered::Approver(config) => approver(*config, arguments)?,
     };
-    let gate = Gate::new(config, policy.builtins())?;
-    let mut has_data = true;
-    if let Some(corpus) = corpus {
-        let PolicyConfig::Rego(source) = &gate.config().policy else {
-            bail!("an adapter has no instructions to count\nhelp: leave out `--corpus`");
-        };
-        ensure!(
-            gate.config().profile == Profile::Kubelet,
-            "the corpus has requests to a kubelet\nhelp: leave out `--corpus`"
-        );
-        has_data = !source.data.is_empty();
-        let most = instructions::most(source, policy.builtins(), gate.config(), corpus)?;
-        println!("{most}");
-        if most.is_half_of_the_limit() {
-            report::warning("that is half of what a decision may take, or more");
-        }
-    }
-    if has_data {
-        findings::warn(gate.config())?;
-    }
-    println!("{}  {}", gate.digest(), path.display());
+    println!("{digest}  {}", arguments.policy.files.folder.display());
     Ok(Exit::Done)
 }
 
-fn check_for_the_approver(config: csr::Config, arguments: &Arguments) -> anyhow::Result<Exit> {
-    ensure!(
-        arguments.corpus.is_none(),
-        "the corpus has requests to a kubelet\nhelp: leave out `--corpus`"
-    );
+fn filter(config: Config, Arguments { policy, corpus }: &Arguments) -> anyhow::Result<String> {
+    let gate = Gate::new(config, policy.builtins())?;
+    let config = gate.config();
+    let mut has_data = true;
+    if let Some(corpus) = corpus {
+        let PolicyConfig::Rego(source) = &config.policy else {
+            bail!("an adapter has no instructions to count\nhelp: leave out `--corpus`");
+        };
+        has_data = !source.data.is_empty();
+        let requests = corpus::requests(corpus, config)?;
+        tell(&instructions::most(source, policy.builtins(), &config.limits, corpus, requests)?);
+    }
+    if has_data {
+        findings::warn(config)?;
+    }
+    Ok(gate.digest().to_owned())
+}
+
+fn approver(config: csr::Config, Arguments { corpus, .. }: &Arguments) -> anyhow::Result<String> {
     let controller = Controller::new(config)?;
-    let config = controller.config();
-    findings::warn_of(&config.policy, &config.limits)?;
-    println!("{}  {}", controller.digest(), arguments.policy.files.folder.display());
-    Ok(Exit::Done)
+    let csr::Config { policy, limits, .. } = controller.config();
+    if let Some(corpus) = corpus {
+        let requests = corpus::csrs(corpus)?;
+        tell(&instructions::most(policy, Builtins::Full, limits, corpus, requests)?);
+    }
+    findings::warn_of(policy, limits)?;
+    Ok(controller.digest().to_owned())
+}
+
+fn tell(most: &Most) {
+    println!("{most}");
+    if most.is_half_of_the_limit() {
+        report::warning("that is half of what a decision may take, or more");
+    }
 }

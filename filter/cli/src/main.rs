@@ -2,9 +2,11 @@
 
 mod check;
 mod comparison;
+mod completions;
 mod corpus;
 mod decision_log;
 mod diff;
+mod digest;
 mod document;
 mod exit;
 mod findings;
@@ -23,7 +25,7 @@ mod wasm_plugin;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::exit::Exit;
 
@@ -38,8 +40,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Completions(completions::Arguments),
     Diff(diff::Arguments),
+    Digest(digest::Arguments),
     Log(log::Arguments),
+    Man(completions::ManArguments),
     Render(render::Arguments),
     Replay(replay::Arguments),
     Test(test::Arguments),
@@ -48,8 +53,11 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Digest(arguments) => digest::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
+        Command::Man(arguments) => completions::man(&arguments, Arguments::command()),
         Command::Render(arguments) => render::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -1,4 +1,4 @@
-//! Files that `gatelet render` made.
+//! Files that `gatelet render` made, and what it would make of a folder.
 
 use anyhow::{Context as _, bail};
 use gatelet_core::{Config, csr, extension_config};
@@ -6,10 +6,21 @@ use serde_json::Value;
 
 use crate::{document, exit::Exit, policy::PolicyArguments};
 
-/// What a rendered file is for.
+/// What a policy is for.
 pub(crate) enum Rendered {
     Filter(Box<Config>),
     Approver(Box<csr::Config>),
+}
+
+/// The configuration of a policy, be it a folder or a rendered file.
+pub(crate) fn configuration(policy: &PolicyArguments) -> anyhow::Result<Rendered> {
+    if policy.files.folder.is_file() {
+        rendered(policy)
+    } else if policy.is_for_the_approver() {
+        Ok(Rendered::Approver(Box::new(policy.written_for_the_approver()?.try_into()?)))
+    } else {
+        Ok(Rendered::Filter(Box::new(policy.written()?.try_into()?)))
+    }
 }
 
 /// The configuration in a file that `gatelet render` made.

@@ -1,7 +1,10 @@
 //! The same questions for both of regorus' machines: the interpreter, and the register VM that the
 //! filter decides with.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    time::Duration,
+};
 
 use gatelet_core::policy::{Builtins, Limits, Outcome, Policy, PolicyError, Source};
 use regorus::Value;
@@ -112,10 +115,15 @@ pub(super) fn difference(
     })
 }
 
+/// The filter's limits, but for the time: a machine that runs tests may be slow.
+pub(super) fn limits() -> Limits {
+    Limits { time: Duration::from_secs(60), ..Limits::default() }
+}
+
 fn compile(folder: &Folder, rule: &str, data: &Map<String, serde_json::Value>) -> Option<Policy> {
     let mut source =
         Source { modules: modules(folder, rule), data: data.clone(), entrypoint: rule.to_owned() };
-    let compile = |source: &Source| Policy::compile(source, Builtins::Full, &Limits::default());
+    let compile = |source: &Source| Policy::compile(source, Builtins::Full, &limits());
     let mut compiled = compile(&source);
     if matches!(compiled, Err(PolicyError::Entrypoint(_))) {
         // A set or an object can't decide, but it can be the value of what does.

@@ -42,7 +42,7 @@ pub(super) fn text(results: &Results, verbose: bool) -> anyhow::Result<()> {
     if passed < all {
         writeln!(out, "{}", paint(BAD, format!("FAIL: {}/{all}", all - passed)))?;
     }
-    writeln!(out, "{compared} of {all} also by the filter's own machine")?;
+    writeln!(out, "{compared}/{all} put to the register VM, too")?;
     Ok(())
 }
 

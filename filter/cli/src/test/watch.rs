@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if event.is_ok_and(|event| matters(event.kind)) {
                 // One that waits already stands for this one, too.
-                drop(changed.try_send(()));
+                changed.try_send(()).ok();
             }
         })?;
     for (path, mode) in watched(arguments) {

@@ -132,20 +132,6 @@ const CASES: &[Case] = &[
         &["render", "rego", "-o", "policy/gatelet.json"],
         "gatelet: cannot write policy/gatelet.json: there is no folder policy\n",
     ),
-    (
-        &[],
-        &[
-            "check",
-            "rego",
-            "--profile",
-            "http",
-            "--entrypoint",
-            "data.kubelet.authz.decision",
-            "--corpus",
-            "rego",
-        ],
-        "gatelet: the corpus has requests to a kubelet\nhelp: leave out `--corpus`\n",
-    ),
     (&[], &["check", "rego", "--corpus", "rego"], "gatelet: rego has no requests\n"),
 ];
 

@@ -61,6 +61,48 @@ fn the_dearest_request_of_the_corpus_is_named() {
 }
 
 #[test]
+fn every_corpus_is_evaluated_and_what_is_skipped_is_counted() {
+    let project = project();
+    for (options, wants) in [
+        (
+            &["--corpus", "tests/cases"][..],
+            &[
+                "skipped 2 files with a configuration of their own",
+                " requests that no policy is asked about",
+            ][..],
+        ),
+        (&["--corpus", "tests/cases-http", "--profile", "http"], &[" in tests/cases-http/"]),
+        (
+            &["--corpus", "tests/csrs.json", "--profile", "csr"],
+            &["at most ", " instructions in 8", " in tests/csrs.json"],
+        ),
+    ] {
+        let run = done(&project, &[&["check", "rego"], options].concat());
+        for want in wants {
+            assert!(run.out.contains(want), "{options:?}: {}", run.out);
+        }
+    }
+}
+
+#[test]
+fn a_rendered_file_costs_what_its_folder_costs() {
+    let project = project();
+    let folder = folder(&[]);
+    let file = folder.path().join("p.json");
+    let data = ["--data", "rego/examples/k3s.yaml"];
+    let render = ["render", "rego", "-o", file.to_str().unwrap()];
+    done(&project, &[&render[..], &data].concat());
+    let most = |arguments: &[&str]| {
+        let run = done(&project, &[arguments, &["--corpus", "tests/cases/exec.json"]].concat());
+        run.out.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(
+        most(&["check", file.to_str().unwrap()]),
+        most(&[&["check", "rego"], &data[..]].concat())
+    );
+}
+
+#[test]
 fn half_of_the_limit_is_worth_a_warning_and_all_of_it_an_error() {
     let folder = folder(&[
         METRICS,

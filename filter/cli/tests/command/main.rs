@@ -5,7 +5,9 @@
 mod approver;
 mod bad_input;
 mod check;
+mod completions;
 mod diff;
+mod digest;
 mod examples;
 mod log;
 mod log_lines;

@@ -656,7 +656,7 @@ impl Controller {
 }
 
 /// The request in the object, which is PEM in base64.
-fn read_request(base64: &str) -> Result<Request, Malformed> {
+pub(super) fn read_request(base64: &str) -> Result<Request, Malformed> {
     // A third of base64 is overhead.
     if base64.len() > super::LONGEST * 2 {
         return Err(Malformed::TooLong);

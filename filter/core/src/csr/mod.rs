@@ -14,6 +14,7 @@ mod api;
 mod certificate;
 mod config;
 mod controller;
+pub mod corpus;
 mod input;
 mod key;
 mod names;
