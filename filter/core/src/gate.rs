@@ -365,8 +365,12 @@ impl Gate {
         None
     }
 
-    /// Whether a credential goes on: the token of a caller without a certificate, and nothing else.
+    /// Whether a credential goes on. To a service it is its caller's affair, as the gate adds none of its
+    /// own; to a kubelet it is the token of a caller without a certificate, and nothing else.
     fn lets_keep(&self, call: &Call<'_>, header: &str) -> bool {
+        if let Decider::Http(_) = self.decider {
+            return true;
+        }
         self.config.token_cluster.is_some()
             && call.peer.as_ref().is_ok_and(|peer| peer.certificate.is_none())
             && header == "authorization"

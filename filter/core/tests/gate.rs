@@ -294,6 +294,37 @@ fn a_token_beside_a_certificate_stays_behind_whatever_the_configuration_says() {
     assert_eq!(permit.into_removed_headers(), ["authorization"]);
 }
 
+/// The kubelet takes the gate for an administrator; a service knows nothing of it.
+#[test]
+fn credentials_for_a_service_go_on_and_those_for_a_kubelet_stay_behind() {
+    let all = |package| {
+        let module = format!("package {package}\n\ndecision := true");
+        json!({"modules": {"a.rego": module}})
+    };
+    let credentials = ["authorization", "cookie", "x-forwarded-client-cert", "x-remote-user"];
+    for (config, removed) in [
+        (json!({"policy": all("kubelet.authz")}), &credentials[..]),
+        (json!({"profile": "http", "policy": all("http.authz")}), &[]),
+    ] {
+        let lines = [(":method", "GET"), (":path", "/metrics"), (":authority", "worker-1")];
+        let lines: Vec<_> = lines
+            .into_iter()
+            .chain(credentials.map(|name| (name, "secret")))
+            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        let call = Call {
+            headers: Headers::new(&lines),
+            end_of_stream: true,
+            peer: &peer(APISERVER, ""),
+            cluster: None,
+            decision_id: "1",
+        };
+        let answer = gate(config.clone()).decide(&call, || DateTime::UNIX_EPOCH);
+        let Decision::Allow(permit) = answer.decision else { panic!("{config}") };
+        assert_eq!(permit.into_removed_headers(), removed, "{config}");
+    }
+}
+
 #[test]
 fn what_a_policy_can_say_wrong_is_a_denial_with_its_reason() {
     let looping = "package kubelet.authz\n\ndecision if count([1 | some x in numbers.range(1, 300); some y in numbers.range(1, 300); x != y]) > 0";
