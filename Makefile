@@ -37,7 +37,7 @@ FEATURES_gatelet-faulty := --features fault-injection
 
 # Supported besides the pinned one, by their minor versions, and the tests that start Envoy.
 ENVOYS := 1.39
-WITH_ENVOY := approver callers corpus faults hostile kube_rs_through_the_gate node_gate readme
+WITH_ENVOY := approver callers corpus faults hostile istio kube_rs_through_the_gate kubernetes node_gate readme
 
 # libFuzzer's instrumentation is nightly's alone. By number, not by time, and with dice that always
 # fall alike.
