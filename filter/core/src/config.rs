@@ -3,6 +3,7 @@
 //! It is JSON, in a `StringValue` of Envoy's configuration. Nothing in it is ignored: an unknown or
 //! repeated field is an error, as a typo in a limit or a pin would otherwise go unnoticed.
 
+mod hidden;
 mod pin;
 pub mod unique;
 
@@ -216,17 +217,28 @@ pub struct DenialConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// JSON pointers into the input document; what they name is hidden.
+    /// JSON pointers into the input document; what they name has another value in the log. They may
+    /// begin with OPA's `/input`.
     pub mask: Vec<String>,
+    /// JSON pointers too; what they name isn't in the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub erase: Vec<String>,
     /// Labels of every line.
     pub labels: BTreeMap<String, String>,
+}
+
+impl LogConfig {
+    /// Pointers of everything that is not in the log as a policy sees it.
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.mask.iter().chain(&self.erase).map(String::as_str)
+    }
 }
 
 /// Environments carry secrets. They are in the query as well.
 impl Default for LogConfig {
     fn default() -> Self {
         let mask = ["/exec/env", "/query/env"].map(str::to_owned).to_vec();
-        Self { mask, labels: BTreeMap::new() }
+        Self { mask, erase: Vec::new(), labels: BTreeMap::new() }
     }
 }
 
@@ -328,12 +340,7 @@ impl TryFrom<Written> for Config {
                 "names of headers are in lower case, without white space",
             ));
         }
-        if let Some(pointer) = log.mask.iter().find(|pointer| !pointer.starts_with('/')) {
-            return Err(field(
-                format!("`log.mask` has `{pointer}`"),
-                "write JSON pointers into the input document, such as `/exec/env`",
-            ));
-        }
+        let log = hidden::check(log, profile)?;
         let policy = read_policy(policy, profile)?;
         let limits = limits.into();
         Ok(Self {

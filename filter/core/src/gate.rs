@@ -124,8 +124,7 @@ impl Gate {
             // It is asked about methods and paths.
             Decider::KubeletTlsProxy(_) => Part::NOTHING,
         };
-        let masks = config.log.mask.iter();
-        let input = masks.fold(input, |part, pointer| part.with_pointer(pointer));
+        let input = config.log.hidden().fold(input, |part, pointer| part.with_pointer(pointer));
         Ok(Self { config, decider, cache: is_pure.then(Cache::default), input, path })
     }
 
@@ -227,7 +226,7 @@ impl Gate {
         }
         let input = question.input(&self.config.node);
         let ruled = self.ruled(false, None, Some(why));
-        match Written::masked(&ruled, &input, &self.config.log.mask) {
+        match Written::masked(&ruled, &input, &self.config.log) {
             Ok(written) => {
                 let outcome = Outcome::Denied(Verdict::default());
                 let decided = Some(Rc::new(Decided { question, outcome, written }));
@@ -248,8 +247,8 @@ impl Gate {
         let begin = now();
         let value =
             value::part_to_value(&input, &self.input).map_err(|e| Ruling::failed(endpoint, &e))?;
-        let pointers = &self.config.log.mask;
-        let hides = pointers.iter().any(|pointer| value::has(&value, pointer));
+        let log = &self.config.log;
+        let hides = log.hidden().any(|pointer| value::has(&value, pointer));
         let outcome = match (&self.decider, &question.request) {
             (Decider::Kubelet(policy) | Decider::Http(policy), _) => policy.evaluate(value),
             (Decider::KubeletTlsProxy(adapter), Request::Kubelet(request)) => {
@@ -261,7 +260,7 @@ impl Gate {
         let allows = matches!(outcome, Outcome::Allowed(_));
         let ruled = self.ruled(allows, outcome.rule(), outcome.message());
         let written = if hides {
-            Written::masked(&ruled, &input, pointers)
+            Written::masked(&ruled, &input, log)
         } else {
             Written::unmasked(&ruled, &input)
         };
@@ -282,7 +281,7 @@ impl Gate {
             Some(decided) => &decided.written,
             None => {
                 let ruled = self.ruled(false, None, ruling.message.as_deref());
-                unread = Written::masked(&ruled, &self::unread(call), &self.config.log.mask)?;
+                unread = Written::masked(&ruled, &self::unread(call), &self.config.log)?;
                 &unread
             }
         };

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::{Serializer, Value, ser::Formatter};
 
-use crate::{decision::Reason, policy::RuleId};
+use crate::{config::LogConfig, decision::Reason, policy::RuleId};
 
 /// What stands in place of a masked value.
 pub const MASKED: &str = "**";
@@ -66,18 +66,19 @@ impl Metrics {
 }
 
 impl Written {
-    /// Writes the part with an input document, in which it hides what the pointers name.
+    /// Writes the part with an input document, in which it hides what the configuration names.
     ///
     /// # Errors
     /// When the document has no JSON form.
     pub(crate) fn masked(
         ruled: &Ruled<'_>,
         input: &impl Serialize,
-        pointers: &[String],
+        config: &LogConfig,
     ) -> Result<Self, serde_json::Error> {
         let mut input = serde_json::to_value(input)?;
-        let masked = mask(&mut input, pointers);
-        Self::new(ruled, &input, &masked)
+        let erased = apply(&config.erase, |pointer| erase(&mut input, pointer));
+        let masked = apply(&config.mask, |pointer| input.pointer_mut(pointer).is_some_and(hide));
+        Self::new(ruled, &input, &masked, &erased)
     }
 
     /// Writes the part with an input document in which there is nothing to hide.
@@ -88,23 +89,27 @@ impl Written {
         ruled: &Ruled<'_>,
         input: &impl Serialize,
     ) -> Result<Self, serde_json::Error> {
-        Self::new(ruled, input, &[])
+        Self::new(ruled, input, &[], &[])
     }
 
     fn new(
         ruled: &Ruled<'_>,
         input: &impl Serialize,
         masked: &[String],
+        erased: &[String],
     ) -> Result<Self, serde_json::Error> {
-        /// The document, and the JSON pointers of what was masked in it.
+        /// The document, with OPA's pointers of what has another value in it than the policy saw, and of
+        /// what isn't in it.
         #[derive(Serialize)]
         struct Asked<'a, I> {
             input: &'a I,
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             masked: &'a [String],
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            erased: &'a [String],
         }
 
-        Ok(Self(joined(line(ruled)?, &line(&Asked { input, masked })?)))
+        Ok(Self(joined(line(ruled)?, &line(&Asked { input, masked, erased })?)))
     }
 
     /// The whole record of a request.
@@ -169,20 +174,34 @@ impl Formatter for Ascii {
     }
 }
 
-/// Hides what the pointers name, and returns those that named something.
-///
-/// Below a masked object or array every value is hidden; keys and lengths stay to be seen.
-fn mask(input: &mut Value, pointers: &[String]) -> Vec<String> {
-    let mut masked = Vec::new();
-    for pointer in pointers {
-        if input.pointer_mut(pointer).is_some_and(hide) {
-            masked.push(pointer.clone());
-        }
-    }
-    masked
+/// Applies `change` to what each pointer names, and returns those that named something, as OPA writes
+/// them.
+fn apply(pointers: &[String], mut change: impl FnMut(&str) -> bool) -> Vec<String> {
+    let changed = pointers.iter().filter(|pointer| change(pointer));
+    changed.map(|pointer| format!("/input{pointer}")).collect()
 }
 
-/// Hides a value; `false` if there was nothing to hide.
+/// Removes a field or an element; `false` if there was none.
+fn erase(input: &mut Value, pointer: &str) -> bool {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return false };
+    match input.pointer_mut(parent) {
+        Some(Value::Object(fields)) => {
+            fields.remove(&name.replace("~1", "/").replace("~0", "~")).is_some()
+        }
+        Some(Value::Array(items)) => match name.parse() {
+            Ok(index) if index < items.len() => {
+                items.remove(index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Puts a mask in place of a value; `false` if there was nothing to hide.
+///
+/// Below an object or array every value is hidden; keys and lengths stay to be seen.
 fn hide(value: &mut Value) -> bool {
     match value {
         Value::Null => false,
@@ -208,17 +227,38 @@ mod tests {
 
     use super::*;
 
+    /// What the log has of a document, and what it says of that.
+    fn hidden(input: &Value, mask: &[&str], erase: &[&str]) -> (Value, Value, Value) {
+        let [mask, erase] =
+            [mask, erase].map(|list| list.iter().map(|&pointer| pointer.to_owned()).collect());
+        let config = LogConfig { mask, erase, ..LogConfig::default() };
+        let ruled = Ruled {
+            path: "a/b",
+            result: true,
+            rule: None,
+            message: None,
+            policy_sha256: "0",
+            labels: &BTreeMap::new(),
+        };
+        let Written(text) = Written::masked(&ruled, input, &config).unwrap();
+        let mut written: Value = serde_json::from_str(&text).unwrap();
+        let [input, masked, erased] =
+            ["input", "masked", "erased"].map(|name| written[name].take());
+        (input, masked, erased)
+    }
+
     #[test]
     fn masks_hide_values_and_say_so() {
-        let pointers =
-            ["/exec/env", "/query/env", "/user_agent", "/absent", "/null"].map(str::to_owned);
-        let mut input = json!({
+        let input = json!({
             "exec": {"env": {"TOKEN": "secret"}, "command": ["id"]},
             "query": {"env": ["TOKEN=secret"]},
             "user_agent": "kubectl",
             "null": null,
         });
-        assert_eq!(mask(&mut input, &pointers), ["/exec/env", "/query/env", "/user_agent"]);
+        let mask = ["/exec/env", "/query/env", "/user_agent", "/absent", "/null"];
+        let (input, masked, erased) = hidden(&input, &mask, &[]);
+        assert_eq!(masked, json!(["/input/exec/env", "/input/query/env", "/input/user_agent"]));
+        assert!(erased.is_null());
         assert_eq!(
             input,
             json!({
@@ -228,6 +268,16 @@ mod tests {
                 "null": null,
             })
         );
+    }
+
+    #[test]
+    fn what_is_erased_is_gone_and_named() {
+        let input = json!({"a": {"b": 1, "c/d": null}, "e": ["f", "g"], "h": 1});
+        let (input, masked, erased) =
+            hidden(&input, &["/a", "/h"], &["/a/b", "/a/c~1d", "/e/0", "/e/7", "/h", "/h/i"]);
+        assert_eq!(input, json!({"a": {}, "e": ["g"]}));
+        assert_eq!(erased, json!(["/input/a/b", "/input/a/c~1d", "/input/e/0", "/input/h"]));
+        assert!(masked.is_null(), "nothing is left to mask: {masked}");
     }
 
     #[test]
@@ -253,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_empty_is_not_masked() {
-        let mut input = json!({"exec": {"env": {}}});
-        assert!(mask(&mut input, &["/exec/env".to_owned()]).is_empty());
+        let (_, masked, _) = hidden(&json!({"exec": {"env": {}}}), &["/exec/env"], &[]);
+        assert!(masked.is_null());
     }
 }

@@ -367,8 +367,28 @@ fn the_record_has_the_shape_of_opa_s_decision_log() {
     assert_eq!(record["labels"], json!({"cluster": "a"}));
     assert_eq!(record["metrics"]["timer_rego_query_eval_ns"], 0);
     assert_eq!(record["input"]["exec"]["env"], json!({"TOKEN": "**"}));
-    assert_eq!(record["masked"], json!(["/exec/env", "/query/env"]));
+    assert_eq!(record["masked"], json!(["/input/exec/env", "/input/query/env"]));
     assert!(!record.to_string().contains("secret"), "{record}");
+}
+
+#[test]
+fn what_the_configuration_erases_is_seen_by_the_policy_alone() {
+    for policy in ["decision := input.exec.env.TOKEN == \"secret\"", "decision := true"] {
+        let policy = format!("package kubelet.authz\n\n{policy}");
+        let gate = gate(json!({
+            "policy": {"modules": {"a.rego": policy}},
+            "log": {"mask": ["/input/query/env"], "erase": ["/input/exec/env"]},
+        }));
+        let target = "/exec/default/web-0/app?command=id&env=TOKEN%3Dsecret";
+        // The second time, the decision is remembered.
+        for _ in 0..2 {
+            let (reason, record) = ask(&gate, &peer(APISERVER, ""), "POST", target, SPDY);
+            assert_eq!(reason, Reason::Allowed, "{policy}");
+            assert_eq!(record["erased"], json!(["/input/exec/env"]));
+            assert_eq!(record["masked"], json!(["/input/query/env"]));
+            assert!(!record.to_string().contains("secret"), "{record}");
+        }
+    }
 }
 
 #[test]

@@ -351,7 +351,7 @@ fn hidden_values_are_compared_and_never_shown() {
         let (reason, record) = exec(token);
         assert_eq!((reason, is_remembered(&record)), (want, remembered), "{token}");
         assert_eq!(record["input"]["exec"]["env"]["TOKEN"], "**");
-        assert_eq!(record["masked"], json!(["/exec/env", "/query/env"]));
+        assert_eq!(record["masked"], json!(["/input/exec/env", "/input/query/env"]));
         assert!(!record.to_string().contains(token), "{record}");
     }
 }

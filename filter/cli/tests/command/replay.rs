@@ -135,7 +135,7 @@ fn a_masked_value_is_never_replayed_in_silence() {
     let Run { code, out, .. } = replay(&log, &[]);
     assert_eq!(code, 3, "{out}");
     assert!(
-        out.ends_with("not judged 1x: /exec/env, /query/env are hidden\n  in line 1\n"),
+        out.ends_with("not judged 1x: /input/exec/env, /input/query/env are hidden\n  in line 1\n"),
         "{out}"
     );
     let Run { code, out, .. } = replay(&log, &["--allow-masked"]);
