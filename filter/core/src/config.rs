@@ -278,6 +278,13 @@ impl Config {
     }
 }
 
+impl Written {
+    /// Whether what the policy denies is only logged.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        self.mode == WrittenMode::DryRun
+    }
+}
+
 impl TryFrom<Written> for Config {
     type Error = ConfigError;
 

@@ -3,6 +3,8 @@
 //! One corpus drives the core, the filter's shell and real Envoy; the command counts instructions
 //! with it. The files are in `tests/cases`, those of profile `http` in `tests/cases-http`.
 
+mod logged;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use crate::{
     decision::Reason,
     peer::{InvalidPeer, Peer, PeerProperties},
 };
+use logged::Logged;
 
 /// A file of cases, and the policy they are for.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,7 +33,11 @@ pub struct Corpus {
     /// without a subject; `null` has no certificate.
     pub peers: BTreeMap<String, Option<String>>,
     /// The cases.
+    #[serde(default)]
     pub cases: Vec<Case>,
+    /// Lines of a decision log, which become cases too: what was decided once has to be decided again.
+    #[serde(default)]
+    logged: Vec<Logged>,
 }
 
 /// A request and its decision.
@@ -65,9 +72,16 @@ impl Corpus {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it is not of this form, or a case names a caller that the file doesn't.
+    /// When it is not of this form, a case names a caller that the file doesn't, or a line of a log
+    /// doesn't have all of its request.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let corpus: Self = serde_json::from_str(text)?;
+        let mut corpus: Self = serde_json::from_str(text)?;
+        for logged in std::mem::take(&mut corpus.logged) {
+            let is_dry_run = corpus.configuration.as_ref().is_some_and(Written::is_dry_run);
+            let (caller, case) = logged.case(is_dry_run).map_err(serde::de::Error::custom)?;
+            corpus.peers.insert(case.peer.clone(), caller);
+            corpus.cases.push(case);
+        }
         let stranger = corpus.cases.iter().find(|case| !corpus.peers.contains_key(&case.peer));
         match stranger {
             Some(case) => Err(serde::de::Error::custom(format!(

@@ -146,3 +146,63 @@ fn a_document_that_is_not_whole_is_none() {
         assert!(matches!(change(pointer, json!(1)), Err(InvalidRecord::Json(_))), "{pointer}");
     }
 }
+
+/// A file of the corpus that has nothing but a line of a log.
+fn pasted(record: &Value, further: &Value) -> Result<Corpus, serde_json::Error> {
+    let line = json!({"decision": record, "log_type": "DownstreamEnd", "response_code": 403});
+    let mut file = json!({"about": "Pasted", "peers": {}, "logged": [line]});
+    file.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+    Corpus::parse(&file.to_string())
+}
+
+#[test]
+fn a_line_of_the_log_is_a_case_of_the_corpus() {
+    let mut cases = 0;
+    for (name, corpus, gate) in shipped::corpora() {
+        for case in &corpus.cases {
+            let once = record(&gate, &corpus, case);
+            if once["input"]["schema"].is_null() || once["masked"].is_array() {
+                continue;
+            }
+            let further = json!({"configuration": corpus.configuration});
+            let pasted = pasted(&once, &further).unwrap();
+            let again = record(&gate, &pasted, pasted.cases.first().unwrap());
+            assert_eq!(once["input"], again["input"], "{name}: {}", case.note);
+            let pasted = pasted.cases.first().unwrap();
+            assert_eq!(
+                (pasted.want, &pasted.rule),
+                (case.want, &case.rule),
+                "{name}: {}",
+                case.note
+            );
+            cases += 1;
+        }
+    }
+    assert!(cases > 100, "{cases}");
+}
+
+#[test]
+fn what_a_dry_run_lets_through_is_a_denial_elsewhere() {
+    let logged = json!({"decision_id": "1", "input": exec(), "reason": "would_deny"});
+    let corpus = pasted(&logged, &json!({})).unwrap();
+    assert_eq!(corpus.cases.first().unwrap().want, Reason::Denied);
+}
+
+#[test]
+fn a_line_that_does_not_have_its_request_is_no_case() {
+    let whole = json!({"decision_id": "1", "input": exec(), "reason": "denied"});
+    assert!(pasted(&whole, &json!({})).is_ok());
+    let with = |name: &str, value: Value| {
+        let mut line = whole.clone();
+        line.as_object_mut().unwrap().insert(name.to_owned(), value);
+        pasted(&line, &json!({})).unwrap_err().to_string()
+    };
+    let hidden = "decision `1`: /input/exec/env is hidden in the log";
+    assert!(with("masked", json!(["/input/exec/env"])).starts_with(hidden));
+    assert!(with("erased", json!(["/input/exec/env"])).starts_with(hidden));
+    let unread = json!({"method": "GET", "path": "//pods", "peer": null});
+    assert!(with("input", unread).starts_with("decision `1` has no reading"));
+    let mut addressed = exec();
+    *addressed.pointer_mut("/peer/address").unwrap() = json!("10.0.0.1");
+    assert!(with("input", addressed).starts_with("decision `1`: a caller with an address"));
+}

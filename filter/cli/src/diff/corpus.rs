@@ -10,12 +10,11 @@ use gatelet_core::{
     corpus::{Case, Corpus},
     policy::Builtins,
 };
-use walkdir::WalkDir;
 
 use crate::{
     comparison::{Compared, Comparison, Said},
+    corpus,
     decision_log::{About, Record},
-    document,
 };
 
 /// Compares the decisions on every case of a folder.
@@ -29,13 +28,7 @@ pub(crate) fn compare(
     folder: &Path,
 ) -> anyhow::Result<Comparison> {
     let mut comparison = Comparison::default();
-    for file in WalkDir::new(folder).sort_by_file_name() {
-        let file = file.context("cannot read the corpus")?.into_path();
-        if file.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let name = file.display().to_string();
-        let corpus = Corpus::parse(&document::text(&file)?).with_context(|| name.clone())?;
+    for (name, corpus) in corpus::read(folder)? {
         if corpus.configuration.is_some() {
             // Its cases are about another policy.
             continue;
