@@ -1,6 +1,7 @@
 //! What the gate does, as a table: each row a request through a live Envoy to a stand-in kubelet.
 
 mod approval;
+mod certificates;
 mod script;
 mod table;
 
@@ -11,19 +12,21 @@ use std::{
 };
 
 use anyhow::Context as _;
-use gatelet_certs::{Cluster, Persona};
+use gatelet_certs::Persona;
 use serde_json::Value;
-use tempfile::TempDir;
+use tokio::net::lookup_host;
 
+use self::certificates::Callers;
 use crate::{
     client::{Dialer, OpenError},
-    envoy::project,
-    gate::{Gate, Options, Profile, Update, cluster},
+    echo,
+    envoy::{DecisionLog, project},
+    gate::{Access, Gate, Options, Profile, Update, cluster},
     kubelet::StandInKubelet,
-    tls::Identity,
 };
 
 pub use approval::run as run_approver;
+pub use certificates::certificates;
 pub use table::Table;
 
 /// One request, and what became of it.
@@ -49,45 +52,59 @@ pub struct Row {
 /// When something can't be started. A row that turns out otherwise than promised is no error: it says
 /// so itself; and so does the table if the script could not be played to its end.
 pub async fn run(log: &Path) -> anyhow::Result<Table> {
-    let mut stage = Stage::build().await?;
-    let mut rows = Vec::new();
-    let broken_off = script::play(&mut stage, &mut rows).await.err();
-    fs::copy(stage.gate.decisions().path(), log).with_context(|| log.display().to_string())?;
-    stage.gate.stop();
-    Ok(Table { rows, broken_off, longest: 46, columns: None })
+    let directory = tempfile::Builder::new().prefix("gatelet-demo-").tempdir()?;
+    let pod = directory.path().join("web-0");
+    fs::create_dir(&pod)?;
+    let cluster = cluster()?;
+    let callers = Callers::new(&directory.path().join("callers"));
+    callers.issue(&cluster)?;
+    let mut options = Profile::Owned.kubelet(&cluster, &pod)?;
+    options.ports.insert(script::ECHO_PORT, echo::start().await?);
+    options.log_when_followed = Some(script::LINE.to_owned());
+    let kubelet = StandInKubelet::start(options)?;
+    let policy = Policy::Demo.render()?;
+    let gate = Gate::start(Options::new(&cluster, kubelet.address(), &policy)).await?;
+    let decisions = gate.decisions().clone();
+    let stage = Stage { gate: gate.access().clone(), decisions, callers, seen: Vec::new() };
+    let table = stage.play().await;
+    fs::copy(gate.decisions().path(), log).with_context(|| log.display().to_string())?;
+    gate.stop();
+    Ok(table)
 }
 
-/// Everything that the script needs: the cluster's certificates, a kubelet, the gate before it.
+/// Plays the same before a gate and a kubelet that run already, as in `docker-compose.yaml`: the gate
+/// is found at `gate`, a host and a port, and runs in `folder`; `callers` is a folder of
+/// [`certificates`].
+///
+/// # Errors
+/// When the gate has no address, or its log or a certificate can't be read. Rows are as in [`run`].
+pub async fn requests(gate: &str, folder: &Path, callers: &Path) -> anyhow::Result<Table> {
+    let mut addresses = lookup_host(gate).await.with_context(|| gate.to_owned())?;
+    let address = addresses.next().with_context(|| format!("{gate} has no address"))?;
+    let callers = Callers::new(callers);
+    let gate = Access::new(address, callers.cluster_ca()?, folder.to_owned());
+    let decisions = gate.decisions().from_now_on()?;
+    Ok(Stage { gate, decisions, callers, seen: Vec::new() }.play().await)
+}
+
+/// Everything that the script needs.
 struct Stage {
-    gate: Gate,
-    kubelet: StandInKubelet,
-    cluster: Cluster,
-    /// A server in the pod: it returns what it gets.
-    echo_port: u16,
+    gate: Access,
+    decisions: DecisionLog,
+    callers: Callers,
+    /// The decisions that have their row.
     seen: Vec<String>,
-    /// Last: it is used by the others.
-    _directory: TempDir,
 }
 
 impl Stage {
-    async fn build() -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("gatelet-demo-").tempdir()?;
-        let pod = directory.path().join("web-0");
-        fs::create_dir(&pod)?;
-        let cluster = cluster()?;
-        let local = echo_server().await?;
-        let echo_port = 5432;
-        let mut options = Profile::Owned.kubelet(&cluster, &pod)?;
-        options.ports.insert(echo_port, local);
-        let kubelet = StandInKubelet::start(options)?;
-        let policy = Policy::Demo.render()?;
-        let gate = Gate::start(Options::new(&cluster, kubelet.address(), &policy)).await?;
-        Ok(Self { gate, kubelet, cluster, echo_port, seen: Vec::new(), _directory: directory })
+    async fn play(mut self) -> Table {
+        let mut rows = Vec::new();
+        let broken_off = script::play(&mut self, &mut rows).await.err();
+        Table { rows, broken_off, longest: 46, columns: None }
     }
 
     fn dialer(&self, persona: Option<Persona>) -> anyhow::Result<Dialer> {
-        let identity =
-            persona.map(|persona| self.cluster.issue(persona).map(Identity::from)).transpose()?;
+        let identity = persona.map(|persona| self.callers.identity(persona)).transpose()?;
         self.gate.dialer(identity.as_ref())
     }
 
@@ -105,7 +122,7 @@ impl Stage {
             let id = record.pointer("/decision/decision_id").and_then(Value::as_str);
             id.is_some_and(|id| !seen.iter().any(|seen| seen == id))
         };
-        let record = self.gate.decisions().wait_for("the decision in the log", is_new).await?;
+        let record = self.decisions.wait_for("the decision in the log", is_new).await?;
         let text = |key: &str| {
             record.pointer(&format!("/decision/{key}")).and_then(Value::as_str).map(str::to_owned)
         };
@@ -140,22 +157,6 @@ impl Policy {
         };
         crate::command::render(&arguments)
     }
-}
-
-/// Returns what it gets, for as long as the demo lasts; the port is the system's choice.
-async fn echo_server() -> anyhow::Result<u16> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let port = listener.local_addr()?.port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let (mut read, mut write) = stream.split();
-                // Whoever goes away in the middle has seen enough.
-                let _ended = tokio::io::copy(&mut read, &mut write).await;
-            });
-        }
-    });
-    Ok(port)
 }
 
 /// What a caller was told instead of being served.

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, bail};
 
@@ -126,9 +127,13 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-/// The root of the project.
+/// The root of the project: where this was built, unless `GATELET_PROJECT` names another place.
 pub fn project() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built = || concat!(env!("CARGO_MANIFEST_DIR"), "/..").into();
+        std::env::var_os("GATELET_PROJECT").map_or_else(built, PathBuf::from)
+    });
+    &ROOT
 }
 
 /// The same command, ended by the kernel when this process is: a killed one drops no guard.

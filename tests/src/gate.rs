@@ -118,10 +118,8 @@ pub enum Update {
 #[derive(Debug)]
 pub struct Gate {
     envoy: Envoy,
-    address: SocketAddr,
+    access: Access,
     monitoring: SocketAddr,
-    decisions: DecisionLog,
-    cluster_ca: Vec<u8>,
     /// Last: Envoy is gone before its folder is.
     folder: TempDir,
 }
@@ -139,14 +137,9 @@ impl Gate {
         command.envs(options.envoy.map(|envoy| ("ENVOY_BIN", envoy)));
         let envoy = Envoy::start(command, folder.path()).await?;
         let Listeners { address, monitoring } = listeners(&envoy).await?;
-        Ok(Self {
-            address,
-            monitoring,
-            decisions: DecisionLog::new(folder.path().join("decisions.log")),
-            cluster_ca: options.cluster.authority(Ca::Cluster).certificate().as_bytes().to_vec(),
-            envoy,
-            folder,
-        })
+        let ca = options.cluster.authority(Ca::Cluster).certificate().as_bytes().to_vec();
+        let access = Access::new(address, ca, folder.path().to_owned());
+        Ok(Self { envoy, access, monitoring, folder })
     }
 
     /// Starts it again in its folder after it has ended; its ports are others.
@@ -155,14 +148,19 @@ impl Gate {
     /// As [`Gate::start`].
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.envoy = Envoy::start(command(), self.folder.path()).await?;
-        Listeners { address: self.address, monitoring: self.monitoring } =
+        Listeners { address: self.access.address, monitoring: self.monitoring } =
             listeners(&self.envoy).await?;
         Ok(())
     }
 
     /// Where callers find it.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.access.address
+    }
+
+    /// What others have of it.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Calls it with this certificate, or with none.
@@ -170,7 +168,7 @@ impl Gate {
     /// # Errors
     /// When the certificate is unreadable.
     pub fn dialer(&self, caller: Option<&Identity>) -> anyhow::Result<Dialer> {
-        Dialer::new(self.address, NODE, &self.cluster_ca, caller)
+        self.access.dialer(caller)
     }
 
     /// Calls the listener for metrics and readiness.
@@ -178,12 +176,12 @@ impl Gate {
     /// # Errors
     /// When the certificate is unreadable.
     pub fn monitoring(&self, caller: Option<&Identity>) -> anyhow::Result<Dialer> {
-        Dialer::new(self.monitoring, NODE, &self.cluster_ca, caller)
+        Dialer::new(self.monitoring, NODE, &self.access.cluster_ca, caller)
     }
 
     /// Its decision log.
     pub fn decisions(&self) -> &DecisionLog {
-        &self.decisions
+        self.access.decisions()
     }
 
     /// Envoy's admin interface.
@@ -209,25 +207,12 @@ impl Gate {
         self.folder.path()
     }
 
-    /// Moves a new extension-config file into its place, and waits until Envoy has judged it.
+    /// As [`Access::update_policy`].
     ///
     /// # Errors
     /// When Envoy doesn't notice.
     pub async fn update_policy(&self, policy: &str) -> anyhow::Result<Update> {
-        const STATS: &str = "extension_config_discovery.http_filter.gatelet";
-        let [success, rejected] =
-            ["success", "rejected"].map(|end| format!("{STATS}.update_{end}"));
-        let applied = self.admin().stat(&success).await?;
-        let refused = self.admin().stat(&rejected).await?;
-        self.install(POLICY, policy)?;
-        tokio::select! {
-            changed = self.admin().wait_for_stat(&success, |count| count > applied) => {
-                changed.map(|_| Update::Applied)
-            }
-            changed = self.admin().wait_for_stat(&rejected, |count| count > refused) => {
-                changed.map(|_| Update::Rejected)
-            }
-        }
+        self.access.update_policy(policy).await
     }
 
     /// Gives it a new serving pair, as a rotation does.
@@ -257,6 +242,59 @@ impl Gate {
     /// Stops it at once, without a word about it.
     pub fn stop(self) {
         self.envoy.stop();
+    }
+}
+
+/// A gate as its callers and its node's owner have it, wherever it runs.
+#[derive(Clone, Debug)]
+pub struct Access {
+    address: SocketAddr,
+    cluster_ca: Vec<u8>,
+    folder: PathBuf,
+    admin: Admin,
+    decisions: DecisionLog,
+}
+
+impl Access {
+    /// The gate that listens at `address` and runs in `folder`; `cluster_ca` (PEM) signed its certificate.
+    pub fn new(address: SocketAddr, cluster_ca: Vec<u8>, folder: PathBuf) -> Self {
+        let admin = Admin::new(folder.join("admin.sock"));
+        let decisions = DecisionLog::new(folder.join("decisions.log"));
+        Self { address, cluster_ca, folder, admin, decisions }
+    }
+
+    /// Calls it with this certificate, or with none.
+    ///
+    /// # Errors
+    /// When the certificate is unreadable.
+    pub fn dialer(&self, caller: Option<&Identity>) -> anyhow::Result<Dialer> {
+        Dialer::new(self.address, NODE, &self.cluster_ca, caller)
+    }
+
+    /// Its decision log.
+    pub fn decisions(&self) -> &DecisionLog {
+        &self.decisions
+    }
+
+    /// Moves a new extension-config file into its place, and waits until Envoy has judged it.
+    ///
+    /// # Errors
+    /// When Envoy doesn't notice.
+    pub async fn update_policy(&self, policy: &str) -> anyhow::Result<Update> {
+        const STATS: &str = "extension_config_discovery.http_filter.gatelet";
+        let [success, rejected] =
+            ["success", "rejected"].map(|end| format!("{STATS}.update_{end}"));
+        let applied = self.admin.stat(&success).await?;
+        let refused = self.admin.stat(&rejected).await?;
+        install(&self.folder.join(POLICY), policy)?;
+        tokio::select! {
+            changed = self.admin.wait_for_stat(&success, |count| count > applied) => {
+                changed.map(|_| Update::Applied)
+            }
+            changed = self.admin.wait_for_stat(&rejected, |count| count > refused) => {
+                changed.map(|_| Update::Rejected)
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod csr;
 pub mod deadline;
 pub mod demo;
 pub mod demo_pods;
+pub mod echo;
 pub mod envoy;
 pub mod fixture;
 pub mod gate;

@@ -1,4 +1,4 @@
-//! `make demo`, `make demo-approver`, `make up` and `make down`: the parts at work.
+//! `make demo`, `make demo-approver`, `make up`, `make down` and `docker compose up`: the parts at work.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,6 +29,23 @@ enum Command {
         #[arg(long, default_value = "approvals.log")]
         log: PathBuf,
     },
+    /// Issue the certificates for the same with a container for each part
+    Certificates {
+        /// Where they go; nothing there is overwritten
+        folder: PathBuf,
+    },
+    /// Send what a cluster sends to a gate that runs, and show what was decided
+    Requests {
+        /// Where the gate is: HOST:PORT
+        #[arg(long)]
+        gate: String,
+        /// The folder in which it runs
+        #[arg(long)]
+        folder: PathBuf,
+        /// The folder `callers` of `certificates`
+        #[arg(long)]
+        callers: PathBuf,
+    },
     /// Leave it running
     Up {
         /// Where it keeps what it needs
@@ -52,6 +69,12 @@ async fn main() -> ExitCode {
         Command::Approver { log } => unless_interrupted(demo::run_approver(&log))
             .await
             .map(|table| show_approvals(&table, &log)),
+        Command::Certificates { folder } => demo::certificates(&folder).map(|()| ExitCode::SUCCESS),
+        Command::Requests { gate, folder, callers } => {
+            unless_interrupted(demo::requests(&gate, &folder, &callers))
+                .await
+                .map(|table| count(&table))
+        }
         Command::Up { folder } => standing::up(&folder).await.map(|invitation| {
             println!("{invitation}");
             ExitCode::SUCCESS

@@ -15,6 +15,14 @@ const DENIED: &str = "403 Denied by policy";
 const MALFORMED: &str = "400 Malformed request";
 const SPDY: &[&str] = &["v4.channel.k8s.io"];
 
+/// What the log gets while somebody follows it.
+pub(super) const LINE: &str = "a line written just now";
+/// Where a server in the pod returns what it gets.
+pub(super) const ECHO_PORT: u16 = 5432;
+
+/// Who calls with a certificate.
+pub(super) const CALLERS: [(&str, Persona); 4] = [APISERVER, PROMETHEUS, SCHEDULER, OTHER_NODE];
+
 /// The callers, by the names that the table gives them.
 const APISERVER: (&str, Persona) = ("apiserver", Persona::ApiserverKubeletClient);
 const PROMETHEUS: (&str, Persona) = ("prometheus", Persona::Prometheus);
@@ -79,7 +87,7 @@ async fn strangers(stage: &mut Stage, rows: &mut Vec<Row>) -> anyhow::Result<()>
     let answer = get(&stage.dialer(None)?, &logs).await;
     let time = begin.elapsed();
     let is_refused = |record: &serde_json::Value| record.pointer("/refused/reason").is_some();
-    let record = stage.gate.decisions().wait_for("the refused handshake", is_refused).await?;
+    let record = stage.decisions.wait_for("the refused handshake", is_refused).await?;
     rows.push(Row {
         who: "nobody".to_owned(),
         request: format!("GET {logs}"),
@@ -215,18 +223,18 @@ async fn followed(stage: &mut Stage) -> anyhow::Result<Row> {
     let target = format!("/containerLogs/{CONTAINER}?follow=true&tailLines=0");
     let dialer = stage.dialer(Some(APISERVER.1))?;
     let begin = Instant::now();
-    let answer = match follow(stage, &dialer, &target).await {
+    let answer = match follow(&dialer, &target).await {
         Ok(line) => format!("200 {}", line.trim()),
         Err(error) => told(error)?,
     };
     let time = begin.elapsed();
     let rule = stage.rule().await?;
-    Ok(row(APISERVER.0, &format!("GET {target}"), answer, rule, time, "200"))
+    let promise = format!("200 {LINE}");
+    Ok(row(APISERVER.0, &format!("GET {target}"), answer, rule, time, &promise))
 }
 
-async fn follow(stage: &Stage, dialer: &Dialer, target: &str) -> Result<String, OpenError> {
+async fn follow(dialer: &Dialer, target: &str) -> Result<String, OpenError> {
     let mut follow = Follow::open(dialer, target).await?;
-    stage.kubelet.log("a line written just now");
     Ok(follow.line().await?.context("the log ended")?)
 }
 
@@ -234,13 +242,13 @@ async fn follow(stage: &Stage, dialer: &Dialer, target: &str) -> Result<String, 
 async fn forwarded(stage: &mut Stage) -> anyhow::Result<Row> {
     let dialer = stage.dialer(Some(APISERVER.1))?;
     let begin = Instant::now();
-    let answer = match forward(&dialer, stage.echo_port).await {
+    let answer = match forward(&dialer, ECHO_PORT).await {
         Ok(echo) => format!("echo: {echo}"),
         Err(error) => told(error)?,
     };
     let time = begin.elapsed();
     let rule = stage.rule().await?;
-    let what = format!("port-forward to {} of web-0", stage.echo_port);
+    let what = format!("port-forward to {ECHO_PORT} of web-0");
     Ok(row(APISERVER.0, &what, answer, rule, time, "echo: ping"))
 }
 

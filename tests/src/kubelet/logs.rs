@@ -97,7 +97,7 @@ impl Line {
 /// The options of `v1.PodLogOptions` that a fresh container's log can honour.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogOptions {
-    follow: bool,
+    pub(super) follow: bool,
     timestamps: bool,
     tail_lines: Option<usize>,
     limit_bytes: Option<usize>,

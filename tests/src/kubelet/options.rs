@@ -30,6 +30,8 @@ pub struct Options {
     pub ports: BTreeMap<u16, u16>,
     /// Appends a line to the log this often.
     pub log_every: Option<Duration>,
+    /// Appends this line whenever somebody has begun to follow the log.
+    pub log_when_followed: Option<String>,
     /// Also writes the record to this file, one JSON object a request.
     pub record: Option<PathBuf>,
     /// What it does wrong.
@@ -48,6 +50,7 @@ impl Options {
             main_command: vec!["cat".to_owned()],
             ports: BTreeMap::new(),
             log_every: None,
+            log_when_followed: None,
             record: None,
             fault: None,
         }

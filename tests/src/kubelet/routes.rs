@@ -186,10 +186,15 @@ fn container_logs(kubelet: &Kubelet, query: &Query) -> Answer {
     if query.is_true("previous") {
         return text(StatusCode::BAD_REQUEST, "previous terminated container not found");
     }
-    match LogOptions::parse(query) {
-        Ok(options) => answer::streamed(kubelet.logs.read(options)),
-        Err(error) => text(StatusCode::BAD_REQUEST, error),
+    let options = match LogOptions::parse(query) {
+        Ok(options) => options,
+        Err(error) => return text(StatusCode::BAD_REQUEST, error),
+    };
+    let lines = kubelet.logs.read(options);
+    if let Some(line) = kubelet.options.log_when_followed.as_ref().filter(|_| options.follow) {
+        kubelet.logs.push(line);
     }
+    answer::streamed(lines)
 }
 
 /// What `/run` calls its output, whatever it is.
