@@ -25,7 +25,7 @@ mod wasm_plugin;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Exit;
 
@@ -50,14 +50,30 @@ enum Command {
     Test(test::Arguments),
 }
 
+/// The command line. `-h` and `--help` are one, and short: a screen is what a person reads once.
+fn command_line() -> clap::Command {
+    let compact = |command: clap::Command| {
+        let about = command.get_long_about().or(command.get_about()).cloned().unwrap_or_default();
+        let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort);
+        command
+            .before_help(about)
+            .help_template("{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}\n")
+            .disable_help_flag(true)
+            .arg(help.help("Print this"))
+    };
+    compact(Arguments::command().disable_help_subcommand(true)).mut_subcommands(compact)
+}
+
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let arguments = command_line().get_matches();
+    let arguments = Arguments::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
+    let done = match arguments.command {
         Command::Check(arguments) => check::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Command::Completions(arguments) => completions::run(&arguments, command_line()),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
-        Command::Man(arguments) => completions::man(&arguments, Arguments::command()),
+        Command::Man(arguments) => completions::man(&arguments, command_line()),
         Command::Render(arguments) => render::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -258,3 +258,17 @@ fn the_help_has_the_exit_codes() {
     }
     assert_eq!(codes.len(), 4);
 }
+
+#[test]
+fn help_fits_a_screen() {
+    let help = |subcommand: &[&str]| done(&project(), &[subcommand, &["--help"]].concat()).out;
+    let commands = help(&[]);
+    let names =
+        commands.split_once("Commands:\n").unwrap().1.lines().take_while(|line| !line.is_empty());
+    let names: Vec<_> = names.map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert!(names.contains(&"render") && names.contains(&"test"), "{names:?}");
+    for name in names {
+        let help = help(&[name]);
+        assert!(help.lines().count() <= 66, "{name}: {}", help.lines().count());
+    }
+}
