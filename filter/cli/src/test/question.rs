@@ -3,7 +3,10 @@
 //! The interpreter evaluates tests. So that others can be asked the same, `with input as X` is
 //! written anew as `with input as gatelet_asked(STATEMENT, TARGET, X)`, which is X, and heard.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use gatelet_core::policy::Limits;
 use regorus::{
@@ -18,6 +21,7 @@ pub(super) const RECORDER: &str = "gatelet_asked";
 
 /// The statements of all tests that ask something.
 pub(super) struct Questions<'a> {
+    folder: &'a Path,
     /// The rules that can be asked for.
     rules: &'a BTreeSet<String>,
     statements: Vec<Statement>,
@@ -50,8 +54,8 @@ pub(super) struct Asked {
 }
 
 impl<'a> Questions<'a> {
-    pub(super) fn new(rules: &'a BTreeSet<String>) -> Self {
-        Self { rules, statements: Vec::new() }
+    pub(super) fn new(folder: &'a Path, rules: &'a BTreeSet<String>) -> Self {
+        Self { folder, rules, statements: Vec::new() }
     }
 
     /// Writes a file of tests anew.
@@ -221,7 +225,7 @@ impl File<'_, '_> {
             self.plain.entry(test.clone()).or_default().push(id);
         }
         let text = span.text().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-        let file = self.name.to_owned();
+        let file = self.questions.folder.join(self.name).display().to_string();
         self.questions.statements.push(Statement { file, line: span.line, text, targets, rules });
     }
 }

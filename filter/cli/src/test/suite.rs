@@ -70,7 +70,7 @@ impl<'a> Suite<'a> {
         with_coverage: bool,
     ) -> anyhow::Result<Results> {
         let recorder = Recorder::default();
-        let mut questions = Questions::new(&self.rules);
+        let mut questions = Questions::new(self.path, &self.rules);
         let mut shared = interpreter(&Limits::default());
         let mut listening = interpreter(&Limits::default());
         recorder.listen(&mut listening)?;

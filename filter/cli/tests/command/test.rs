@@ -46,7 +46,7 @@ fn a_failure_has_its_place_and_its_input_and_fails_the_run() {
         "data.a_test.test_three: FAIL\n  rego/a_test.rego:9\n  its value is 3\n\
          data.a_test.test_two: FAIL\n  rego/a_test.rego:7\n  \
          it is undefined: a statement in it is not true\n  \
-         at a_test.rego:7: a.allow with input as {\"x\": 2}\n  input: {\"x\":2}\n\
+         at rego/a_test.rego:7: a.allow with input as {\"x\": 2}\n  input: {\"x\":2}\n\
          PASS: 1/3\nFAIL: 2/3\n2/3 put to the register VM, too\n"
     );
     assert_eq!((code, err.as_str()), (1, ""));
@@ -84,7 +84,7 @@ fn what_the_filter_would_decide_otherwise_is_a_failure() {
         timeless(&out),
         "data.a_test.test_one: FAIL\n  rego/a_test.rego:5\n  \
          data.a.allow differs: the register VM says Budget, the interpreter says true\n  \
-         a_test.rego:5: a.allow with input.x as 30000\nPASS: 0/1\nFAIL: 1/1\n\
+         rego/a_test.rego:5: a.allow with input.x as 30000\nPASS: 0/1\nFAIL: 1/1\n\
          0/1 put to the register VM, too\n"
     );
     assert_eq!(code, 1);
