@@ -48,7 +48,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node differential fuzz bench bench-pods soak
+.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -82,7 +82,7 @@ down: ## stop what `make up` started
 
 lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licences and sources
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets --features gatelet-tests/net,gatelet-tests/envoy-versions -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features gatelet-tests/net,gatelet-tests/envoy-versions,gatelet-tests/prometheus -- -D warnings
 	rustup --quiet target add wasm32-wasip1 wasm32-unknown-unknown
 	cargo clippy --locked --package gatelet-wasm --all-features --target wasm32-wasip1 -- -D warnings
 	cargo clippy --locked --package gatelet-approver --target wasm32-wasip1 -- -D warnings
@@ -115,6 +115,10 @@ test-envoy-versions: tools wasm $(FAULTY) $(ENVOYS:%=$(TOOLS)/bin/envoy-%) $(TOO
 	  $$envoy --version && ENVOY_BIN=$$envoy cargo test --locked --package gatelet-tests $(WITH_ENVOY:%=--test %) || exit; \
 	done
 	cargo test --locked --package gatelet-tests --features envoy-versions --test envoy_versions
+
+test-prometheus: tools wasm ## the alerts and the dashboard in a real Prometheus, before a gate at work; needs prometheus. UPDATE_README=1 draws the dashboard anew
+	cargo build --locked --package gatelet-cli
+	cargo test --locked --package gatelet-tests --features prometheus --test prometheus
 
 test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, corpus
 	@rustup --quiet target add wasm32-unknown-unknown

@@ -1,0 +1,9 @@
+//! The rules and the dashboard in a real Prometheus, which scrapes a gate and an approver at work.
+//!
+//! `UPDATE_README=1` lets them work for three minutes and draws the dashboard anew.
+
+mod alerts;
+mod dashboard;
+mod picture;
+mod server;
+mod work;
