@@ -48,7 +48,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak
+.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak compose-images images reproducible test-compose wasm-image
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -125,6 +125,23 @@ test-node: tools $(RUNNER) ## the part of `make test` that runs on Node: unit, c
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER='$(CURDIR)/tests/tools/on-node $(RUNNER)' \
 	  cargo test --locked --package gatelet-core --target wasm32-unknown-unknown
 
+compose-images: tools $(TARGET)/gatelet.wasm $(TARGET)/gatelet_approver.wasm $(TOOLS)/bin/docker-compose ## the images of docker-compose.yaml from what is built here; needs docker
+	cargo build --locked --package gatelet-cli --package gatelet-tests --bins
+	@tests/compose/engine $(TARGET)/compose tests/compose/images docker-compose.yaml debug
+
+images: tools $(TARGET)/gatelet.wasm $(TARGET)/gatelet_approver.wasm $(TOOLS)/bin/docker-compose ## the images of node, approver, sidecar and plugin; needs docker
+	cargo build --locked --release --package gatelet-cli
+	@tests/compose/engine $(TARGET)/compose tests/compose/images tests/compose/images.yaml release
+
+wasm-image: $(TARGET)/gatelet.wasm ## gatelet.wasm for Istio and registries, as image and artifact: an OCI layout in target/gatelet-wasm
+	@filter/wasm/pack $< $(TARGET)/gatelet-wasm $(VERSION)
+
+reproducible: tools $(TARGET)/gatelet.wasm ## the same gatelet.wasm from another folder
+	@tests/tools/reproducible $(TARGET)/gatelet.wasm $(TOOLS)
+
+test-compose: compose-images ## docker-compose.yaml, beside `make demo`; needs docker, or root to start it
+	@tests/compose/engine $(TARGET)/compose tests/compose/test
+
 differential: $(TOOLS)/bin/go ## what the filter understands, beside what Go does: COUNT= SEED=
 	cd tests/differential/go && GOTOOLCHAIN=local go vet . && \
 	  GOTOOLCHAIN=local go build -trimpath -o $(abspath $(TARGET))/differential-go .
@@ -168,6 +185,9 @@ $(TOOLS)/bin/envoy-%: tests/tools/install tests/tools/envoy-%.txt
 $(TOOLS)/bin/go: tests/tools/install tests/tools/go.txt
 	tests/tools/install $(TOOLS) go
 	@touch -h $@
+
+$(TOOLS)/bin/docker-compose:
+	tests/tools/install $(TOOLS) compose
 
 $(TOOLS)/bin/cargo-fuzz:
 	cargo install cargo-fuzz --locked --version 0.13.2 --root $(TOOLS)
