@@ -48,7 +48,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak compose-images images reproducible test-compose wasm-image
+.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak compose-images images reproducible test-compose wasm-image test-package
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -141,6 +141,11 @@ reproducible: tools $(TARGET)/gatelet.wasm ## the same gatelet.wasm from another
 
 test-compose: compose-images ## docker-compose.yaml, beside `make demo`; needs docker, or root to start it
 	@tests/compose/engine $(TARGET)/compose tests/compose/test
+
+test-package: package tools ## the Debian package under a booted systemd; needs root, debootstrap, systemd-container
+	cargo build --locked --package gatelet-tests --bin stand-in-kubelet
+	STAND_IN_KUBELET=$(abspath $(TARGET))/debug/stand-in-kubelet tests/package/run \
+	  $(TARGET)/gatelet_$(VERSION)_$(shell dpkg --print-architecture).deb $(TARGET)/package
 
 differential: $(TOOLS)/bin/go ## what the filter understands, beside what Go does: COUNT= SEED=
 	cd tests/differential/go && GOTOOLCHAIN=local go vet . && \
