@@ -43,7 +43,7 @@ pub(crate) struct Outcome {
 pub(crate) enum Why {
     /// The filter.
     Decided(Reason),
-    /// Envoy, by its own word for it.
+    /// Envoy, by its own word for it; a case has several where its versions have.
     Refused(String),
 }
 
@@ -143,6 +143,14 @@ impl Outcome {
     /// Whether the request goes on to the kubelet.
     pub(crate) fn is_allowed(&self) -> bool {
         self.arrives.is_some()
+    }
+
+    /// Whether this is how it came about.
+    pub(crate) fn is_by(&self, why: &Why) -> bool {
+        match (&self.why, why) {
+            (Why::Refused(words), Why::Refused(word)) => words.split('|').any(|it| it == word),
+            (one, other) => one == other,
+        }
     }
 
     /// The path that the kubelet sees.
