@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// A message with the places it is about and a way out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostic {
@@ -49,7 +51,7 @@ impl fmt::Display for Diagnostic {
 }
 
 /// A place in a text, shown with its line and a caret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The file's name.
     pub file: String,

@@ -1,5 +1,7 @@
 //! The gate: reads a request, asks the policy, and answers. Nothing else decides.
 
+#[cfg(feature = "explain")]
+mod explain;
 mod recorded;
 
 use std::{rc::Rc, time::Duration};

@@ -47,7 +47,7 @@ pub struct Certificate {
 }
 
 /// Why nothing is known of a caller who has a certificate.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidPeer {
     /// The subject is missing, or can't be read.
     #[error("the subject of the client certificate: {0}")]

@@ -11,7 +11,7 @@ pub struct Subject {
 }
 
 /// Why a subject can't be read.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidSubject {
     /// No UTF-8, or none at all.
     #[error("no text")]

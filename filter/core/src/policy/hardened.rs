@@ -289,13 +289,13 @@ fn text(text: &str) -> Vec<Piece> {
 /// The strings of a text. regorus' spans leave out the quotes, also where an expression begins or
 /// ends with a string.
 #[derive(Default)]
-struct Quotes {
+pub(super) struct Quotes {
     starts: BTreeSet<usize>,
     ends: BTreeSet<usize>,
 }
 
 impl Quotes {
-    fn of(source: &Source) -> Self {
+    pub(super) fn of(source: &Source) -> Self {
         let mut quotes = Self::default();
         let mut lexer = Lexer::new(source);
         lexer.set_max_col(NonZeroU32::MAX);
@@ -314,7 +314,7 @@ impl Quotes {
     }
 
     /// The whole range of a span.
-    fn range(&self, span: &Span) -> Range<usize> {
+    pub(super) fn range(&self, span: &Span) -> Range<usize> {
         let (start, end) = (offset(span.start), offset(span.end));
         let opened = usize::from(self.starts.contains(&start));
         let closed = usize::from(self.ends.contains(&end));

@@ -19,16 +19,11 @@ pub(super) struct Interpreter {
 impl Interpreter {
     /// Takes an engine that has the policy's modules, and gives it the data.
     pub(super) fn new(
-        mut engine: Engine,
+        engine: Engine,
         source: &Source,
         limits: &Limits,
     ) -> Result<Self, PolicyError> {
-        let data = Value::from(serde_json::Value::Object(source.data.clone()));
-        engine
-            .add_data(data)
-            .map_err(|error| PolicyError::Compile(Diagnostic::new(describe(&error))))?;
-        // As in OPA, a builtin's error is undefined.
-        engine.set_strict_builtin_errors(false);
+        let mut engine = loaded(engine, source)?;
         if let Some(timer) = limits.timer() {
             engine.set_execution_timer_config(timer);
         }
@@ -58,4 +53,15 @@ impl Interpreter {
             }
         })
     }
+}
+
+/// An engine that has the policy's modules, with the data.
+pub(super) fn loaded(mut engine: Engine, source: &Source) -> Result<Engine, PolicyError> {
+    let data = Value::from(serde_json::Value::Object(source.data.clone()));
+    engine
+        .add_data(data)
+        .map_err(|error| PolicyError::Compile(Diagnostic::new(describe(&error))))?;
+    // As in OPA, a builtin's error is undefined.
+    engine.set_strict_builtin_errors(false);
+    Ok(engine)
 }

@@ -96,12 +96,17 @@ impl Adapter {
         Outcome::Allowed(Verdict::default())
     }
 
-    /// Whether the policy denies one reading. A failure is a denial.
-    fn denies(&self, method: &str, path: &str) -> Result<bool, Outcome> {
-        let input = Value::from(BTreeMap::from([
+    /// What the policy sees of one reading.
+    pub(crate) fn input((method, path): (&str, &str)) -> Value {
+        Value::from(BTreeMap::from([
             (Value::from("method"), Value::from(method)),
             (Value::from("path"), Value::from(path)),
-        ]));
+        ]))
+    }
+
+    /// Whether the policy denies one reading. A failure is a denial.
+    fn denies(&self, method: &str, path: &str) -> Result<bool, Outcome> {
+        let input = Self::input((method, path));
         if is_denial(&self.policy.run(input.clone())?) {
             return Ok(true);
         }

@@ -23,12 +23,16 @@ mod conflicts;
 mod data;
 mod entrypoint;
 mod error;
+#[cfg(feature = "explain")]
+mod explain;
 mod functions;
 mod hardened;
 mod interpreter;
 mod kubelet_tls_proxy;
 mod lean;
 mod limits;
+#[cfg(feature = "explain")]
+mod mentions;
 mod nesting;
 mod outcome;
 mod part;
@@ -53,9 +57,13 @@ use regorus::utils::limits::ExecutionTimerConfig;
 use regorus::{Engine, PolicyLengthConfig, Rc, Value};
 
 pub use self::error::PolicyError;
+#[cfg(feature = "explain")]
+pub use self::explain::{Attempt, Explanation, Seen, Tried};
 use self::interpreter::Interpreter;
 pub use self::kubelet_tls_proxy::Adapter;
 pub use self::limits::Limits;
+#[cfg(feature = "explain")]
+pub use self::mentions::Mentions;
 pub use self::outcome::{Outcome, RuleId, Verdict};
 pub use self::part::Part;
 use self::rules::Rules;

@@ -66,6 +66,12 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
+    /// Where its default is.
+    #[cfg(feature = "explain")]
+    pub(super) fn default(&self) -> Option<&'a Span> {
+        self.default
+    }
+
     /// Where the rule is defined first.
     pub(super) fn span(&self) -> Option<&'a Span> {
         let first = self.definitions.first().map(|d| d.span);
