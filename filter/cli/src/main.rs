@@ -8,6 +8,7 @@ mod decision_log;
 mod diff;
 mod digest;
 mod document;
+mod eval;
 mod exit;
 mod findings;
 mod folder;
@@ -19,6 +20,7 @@ mod render;
 mod rendered;
 mod replay;
 mod report;
+mod request;
 mod style;
 mod test;
 mod wasm_plugin;
@@ -43,6 +45,7 @@ enum Command {
     Completions(completions::Arguments),
     Diff(diff::Arguments),
     Digest(digest::Arguments),
+    Eval(Box<eval::Arguments>),
     Log(log::Arguments),
     Man(completions::ManArguments),
     Render(render::Arguments),
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Completions(arguments) => completions::run(&arguments, command_line()),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments, command_line()),
         Command::Render(arguments) => render::run(&arguments),

@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod diff;
 mod digest;
+mod eval;
 mod examples;
 mod log;
 mod log_lines;
