@@ -15,6 +15,7 @@ mod folder;
 mod instructions;
 mod interpreter;
 mod log;
+mod matrix;
 mod policy;
 mod render;
 mod rendered;
@@ -48,6 +49,7 @@ enum Command {
     Eval(Box<eval::Arguments>),
     Log(log::Arguments),
     Man(completions::ManArguments),
+    Matrix(Box<matrix::Arguments>),
     Render(render::Arguments),
     Replay(replay::Arguments),
     Test(test::Arguments),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments, command_line()),
+        Command::Matrix(arguments) => matrix::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -12,6 +12,7 @@ mod eval;
 mod examples;
 mod log;
 mod log_lines;
+mod matrix;
 mod render;
 mod replay;
 mod support;

@@ -7,9 +7,7 @@ use regorus::Value;
 use regorus::unstable::{Expr, Literal, Rule};
 
 use super::rules::{Definition, Root, Rules};
-use super::syntax::{
-    Scope, Step, constant, each_expression, reference, static_path, variable,
-};
+use super::syntax::{Scope, Step, constant, each_expression, reference, static_path, variable};
 use super::{Limits, PolicyError, Source, parse};
 
 /// Names by what they are names of. Some may be missing, where a policy computes them.
@@ -147,7 +145,9 @@ impl<'a> Search<'_, 'a> {
                 self.compare(definition, value, collection, mentions);
                 self.compare(definition, collection, value, mentions);
             }
-            Expr::Call { fcn, params, .. } if static_path(fcn).as_deref() == Some(&["startswith"]) => {
+            Expr::Call { fcn, params, .. }
+                if static_path(fcn).as_deref() == Some(&["startswith"]) =>
+            {
                 if let [name, prefix] = params.as_slice()
                     && let Some(Field::Pod) = field(name)
                 {
@@ -164,14 +164,26 @@ impl<'a> Search<'_, 'a> {
         }
     }
 
-    fn compare(&self, definition: &Definition<'a>, one: &'a Expr, other: &'a Expr, mentions: &mut Mentions) {
+    fn compare(
+        &self,
+        definition: &Definition<'a>,
+        one: &'a Expr,
+        other: &'a Expr,
+        mentions: &mut Mentions,
+    ) {
         if let Some(field) = field(one) {
             self.add(definition, field, other, mentions);
         }
     }
 
     /// Takes the constants that an expression stands for.
-    fn add(&self, definition: &Definition<'a>, field: Field, expr: &'a Expr, mentions: &mut Mentions) {
+    fn add(
+        &self,
+        definition: &Definition<'a>,
+        field: Field,
+        expr: &'a Expr,
+        mentions: &mut Mentions,
+    ) {
         if let Some(value) = constant(expr) {
             mentions.add(field, &value);
             return;
@@ -187,12 +199,16 @@ impl<'a> Search<'_, 'a> {
         };
         path.extend(steps.iter().map_while(|step| step.name()).map(str::to_owned));
         if let Some(group) = self.rules.get(&path) {
-            for value in group.definitions.iter().filter_map(Definition::value).filter_map(constant) {
+            for value in group.definitions.iter().filter_map(Definition::value).filter_map(constant)
+            {
                 mentions.add(field, &value);
             }
             return;
         }
-        let pointer: String = path.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
+        let pointer: String = path
+            .iter()
+            .map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1")))
+            .collect();
         let data = serde_json::Value::Object(self.data.clone());
         if let Some(value) = data.pointer(&pointer) {
             mentions.add(field, &Value::from(value.clone()));
@@ -274,7 +290,8 @@ allow if input.exec.command[0] == "sh"
 "#,
             json!({}),
         );
-        let command = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let command =
+            |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(
             found,
             Mentions {
