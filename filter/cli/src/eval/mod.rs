@@ -11,7 +11,7 @@ use anyhow::bail;
 use gatelet_core::{Config, Decision, Gate};
 
 use self::{report::Report, subject::Subject};
-use crate::{check, exit::Exit, policy::PolicyArguments, request::CallerArguments};
+use crate::{exit::Exit, policy::PolicyArguments, request::CallerArguments};
 
 /// Decides one request, and says why
 ///
@@ -54,7 +54,7 @@ enum Format {
 
 /// Asks, and prints the answer.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let mut config = check::config_of_the_filter(&arguments.policy)?;
+    let mut config = arguments.policy.config()?;
     let Subject { question, request, note, hidden } = Subject::new(arguments, &mut config)?;
     // This is for the author's own eyes, and what is hidden can't be explained.
     config.log.mask.clear();

@@ -13,7 +13,7 @@ use gatelet_core::{
 };
 
 use self::{answers::Matrix, sample::Sample};
-use crate::{check, exit::Exit, policy::PolicyArguments};
+use crate::{exit::Exit, policy::PolicyArguments};
 
 /// Shows who may do what: callers by endpoints and namespaces
 ///
@@ -61,7 +61,7 @@ enum Format {
 
 /// Asks, and prints the tables.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let mut config = check::config_of_the_filter(&arguments.policy)?;
+    let mut config = arguments.policy.config()?;
     if config.profile != Profile::Kubelet {
         return Err(Exit::Usage.because(
             "the matrix is about a kubelet's endpoints, and this policy is for another service\n\

@@ -248,7 +248,7 @@ fn a_wrong_command_line_decides_nothing() {
         (&["--certificate-sha256", "00", "--peer", "CN=a", "GET /pods"], "`00` is not a SHA-256"),
         (&["--dns-san", "d", "GET /pods"], "a certificate's names without a certificate"),
         (&["-H", "nonsense", "GET /pods"], "`nonsense` is not a header"),
-        (&["--profile", "csr", "GET /pods"], "the approver's policy"),
+        (&["--profile", "csr", "GET /pods"], "nothing for the approver's policy"),
         (&["--case", "peers.yaml"], "`peers.yaml` names no case"),
         (&[], "required"),
         (&["--case", "a#1", "GET /pods"], "cannot be used with"),
@@ -567,8 +567,8 @@ fn eval(folder: &tempfile::TempDir, arguments: &[&str]) -> Run {
 fn input(folder: &tempfile::TempDir, request: &str) -> Value {
     let run =
         eval(folder, &["--peer", "apiserver", "--node", "worker-7", "--format", "json", request]);
-    let mut report: Value = serde_json::from_str(&run.out).unwrap();
-    report["input"].take()
+    let report: Value = serde_json::from_str(&run.out).unwrap();
+    report.get("input").unwrap().clone()
 }
 
 /// A line of the decision log about it.
