@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let Subject { question, request, note, hidden } = Subject::new(arguments, &mut config)?;
     // This is for the author's own eyes, and what is hidden can't be explained.
     config.log.mask.clear();
+    config.log.erase.clear();
     let gate = gate(config, arguments)?;
     let answer = question.put_to(&gate);
     let explanations = match arguments.explain {

@@ -141,27 +141,24 @@ fn it_says_that_it_is_a_sample_and_how_large() {
 
 #[test]
 fn more_can_be_asked_about() {
-    let options = [
-        "--peer",
-        "CN=prometheus,O=monitoring,OU=x",
-        "--peer",
-        "CN=me",
-        "--namespace",
-        "extra",
-        "--pod",
-        "p-1",
-        "--container",
-        "c-1",
-        "--command",
-        "ls -l",
-    ];
-    let matrix = json(&shipped(&options));
-    assert_eq!(
-        cell(&matrix, "CN=prometheus,O=monitoring,OU=x", "health", "the node"),
-        "allowed (observe)"
-    );
-    assert_eq!(cell(&matrix, "CN=me", "health", "the node"), "nothing");
-    assert_eq!(cell(&matrix, "CN=apiserver,O=operators", "logs", "extra"), "denied");
+    let rego = project().join("rego").display().to_string();
+    let folder = folder(&[(
+        "peers.yaml",
+        "kubelet: {peers: [{common_name: prometheus, organization: monitoring, presets: [observe]}]}",
+    )]);
+    let policy = ["matrix", &rego, "--data", "peers.yaml", "--format", "json"];
+    let peers = ["--peer", "CN=prometheus,O=monitoring,OU=x", "--peer", "CN=me"];
+    let names =
+        ["--namespace", "extra", "--pod", "p-1", "--container", "c-1", "--command", "ls -l"];
+    let options = [&policy[..], &peers, &names].concat();
+    let matrix = json(&done(folder.path(), &options).out);
+    for (caller, want) in [
+        ("CN=prometheus,O=monitoring", "allowed (observe)"),
+        ("CN=prometheus,O=monitoring,OU=x", "allowed (observe)"),
+        ("CN=me", "nothing"),
+    ] {
+        assert_eq!(cell(&matrix, caller, "health", "the node"), want, "{caller}");
+    }
     for (names, name) in [
         (&matrix.namespaces, "extra"),
         (&matrix.pods, "p-1"),
