@@ -30,6 +30,7 @@ pub mod log;
 pub mod peer;
 mod percent;
 pub mod policy;
+pub mod posture;
 mod question;
 pub mod recorded;
 
