@@ -1,6 +1,6 @@
 //! Files in JSON or YAML.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use anyhow::{Context as _, bail};
 use gatelet_core::{
@@ -29,6 +29,14 @@ pub(crate) fn text(file: &Path) -> anyhow::Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
+/// The text of a file, or of standard input for `-`.
+pub(crate) fn text_or_standard_input(file: &Path) -> anyhow::Result<String> {
+    if file == Path::new("-") {
+        return io::read_to_string(io::stdin()).context("cannot read standard input");
+    }
+    text(file)
+}
+
 /// A document in JSON, of a file with this name.
 pub(crate) fn json<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Diagnostic> {
     unique::check(text).and_then(|()| serde_json::from_str(text)).map_err(|error| {
@@ -45,7 +53,8 @@ pub(crate) fn json<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Dia
     })
 }
 
-fn yaml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Diagnostic> {
+/// Reads YAML, or JSON as a part of it.
+pub(crate) fn yaml<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, Diagnostic> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         // `no` is a word here, as in YAML 1.2: a namespace may have that name.

@@ -17,6 +17,7 @@ mod interpreter;
 mod log;
 mod matrix;
 mod policy;
+mod posture;
 mod render;
 mod rendered;
 mod replay;
@@ -50,6 +51,7 @@ enum Command {
     Log(log::Arguments),
     Man(completions::ManArguments),
     Matrix(Box<matrix::Arguments>),
+    Posture(posture::Arguments),
     Render(render::Arguments),
     Replay(replay::Arguments),
     Test(test::Arguments),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Log(arguments) => log::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments, command_line()),
         Command::Matrix(arguments) => matrix::run(&arguments),
+        Command::Posture(arguments) => posture::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -11,6 +11,7 @@ use gatelet_core::{
     },
     csr,
     policy::Builtins,
+    posture,
 };
 use serde_json::{Map, Value};
 
@@ -112,7 +113,7 @@ impl PolicyArguments {
         };
         self.comes_from_the_folder(&written.policy)?;
         written.policy = WrittenPolicy {
-            modules: without_tests(modules),
+            modules: needed(modules),
             data,
             entrypoint: self.entrypoint.clone(),
             ..WrittenPolicy::default()
@@ -153,7 +154,7 @@ impl PolicyArguments {
             Some(Kind::Csr) | None => {}
         }
         written.policy = WrittenPolicy {
-            modules: without_tests(modules),
+            modules: needed(modules),
             data,
             entrypoint: self.entrypoint.clone(),
             adapter: self.adapter,
@@ -229,8 +230,13 @@ impl PolicyArguments {
     }
 }
 
-fn without_tests(modules: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    modules.into_iter().filter(|(name, _)| !name.ends_with("_test.rego")).collect()
+/// The modules that the filter needs: no tests, and not what is in the filter itself.
+fn needed(modules: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let is_built_in = |rego: &str| posture::MODULES.iter().any(|(_, built_in)| *built_in == rego);
+    modules
+        .into_iter()
+        .filter(|(name, rego)| !name.ends_with("_test.rego") && !is_built_in(rego))
+        .collect()
 }
 
 /// A dry run forwards what the policy denies: whom the data shuts out would get everything.

@@ -13,6 +13,7 @@ mod examples;
 mod log;
 mod log_lines;
 mod matrix;
+mod posture;
 mod render;
 mod replay;
 mod support;
