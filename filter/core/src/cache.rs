@@ -87,6 +87,12 @@ impl Cache {
         self.decided.borrow_mut().get(hash, |decided| decided.question == *question)
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.decided.take();
+        self.seen.take();
+    }
+
     /// Remembers a decision, unless another evaluation could come to another one, or it is too large.
     pub(crate) fn insert(&self, decided: &Rc<Decided>) {
         let is_settled = match &decided.outcome {

@@ -22,6 +22,7 @@ use crate::{
     diagnostic::{Diagnostic, Place},
     kubelet::Node,
     policy::{Limits, PolicyError, Source},
+    posture::Watch,
 };
 
 pub use pin::{CertificateDigest, PeerPin};
@@ -50,6 +51,8 @@ pub struct Config {
     /// that checks the token, over connections without the gate's certificate. `None` turns such
     /// callers away.
     pub token_cluster: Option<String>,
+    /// How the kubelet's posture is watched, for `data.posture`, the metrics and the log.
+    pub posture: Option<Watch>,
     /// Settings of profile `http`.
     pub http: HttpConfig,
     /// What callers are told.
@@ -107,6 +110,9 @@ pub struct Written {
     /// See [`Config::token_cluster`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_cluster: Option<String>,
+    /// See [`Config::posture`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posture: Option<Watch>,
     /// Settings of profile `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpConfig>,
@@ -300,6 +306,7 @@ impl TryFrom<Written> for Config {
             node,
             source_address,
             token_cluster,
+            posture,
             http,
             denial,
             log,
@@ -335,6 +342,9 @@ impl TryFrom<Written> for Config {
             }
             (Profile::Kubelet, _) | (Profile::Http, None) => {}
         }
+        if let Some(watch) = &posture {
+            check_posture(profile, watch)?;
+        }
         let http = match (profile, http) {
             (Profile::Kubelet, Some(_)) => {
                 return Err(field("`http` has no meaning in profile `kubelet`", "remove it"));
@@ -360,6 +370,7 @@ impl TryFrom<Written> for Config {
             node,
             source_address,
             token_cluster,
+            posture,
             http,
             denial,
             log,
@@ -382,6 +393,24 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<
     };
     unique::check(text).map_err(json)?;
     serde_json::from_str(text).map_err(json)
+}
+
+fn check_posture(profile: Profile, watch: &Watch) -> Result<(), ConfigError> {
+    const MOST_SECONDS: u32 = 3600;
+
+    if profile == Profile::Http {
+        return Err(field("`posture` has no meaning in profile `http`", "remove it"));
+    }
+    if watch.cluster.is_empty() {
+        return Err(field("`posture.cluster` is empty", "name Envoy's cluster for the kubelet"));
+    }
+    if watch.interval_s.get() > MOST_SECONDS {
+        return Err(field(
+            format!("`posture.interval_s` is {}", watch.interval_s),
+            "look at the kubelet at least once an hour",
+        ));
+    }
+    Ok(())
 }
 
 fn read_mode(mode: WrittenMode, until: Option<&str>) -> Result<Mode, ConfigError> {

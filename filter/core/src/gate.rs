@@ -18,6 +18,7 @@ use crate::{
     log::{Event, Metrics, Ruled, Written},
     peer::{InvalidPeer, Peer, PeerInput},
     policy::{Adapter, Builtins, Outcome, Part, Policy, PolicyError, RuleId, Verdict, value},
+    posture::{Live, News},
     question::{Question, Request},
 };
 
@@ -32,6 +33,8 @@ pub struct Gate {
     cache: Option<Cache>,
     /// What has to be made of an input document: what the policy reads, and what the log may hide.
     input: Part,
+    /// `None` if nobody looks at the kubelet.
+    posture: Option<Live>,
     path: String,
 }
 
@@ -102,9 +105,13 @@ impl Gate {
     /// # Errors
     /// When the policy doesn't compile.
     pub fn new(config: Config, builtins: Builtins) -> Result<Self, PolicyError> {
+        let posture = config.posture.as_ref().map(|watch| Live::new(watch.profile)).transpose()?;
         let (decider, path) = match &config.policy {
             PolicyConfig::Rego(source) => {
-                let policy = Box::new(Policy::compile(source, builtins, &config.limits)?);
+                let verdict = posture.as_ref().map(Live::verdict);
+                let policy =
+                    Policy::compile_with(source, builtins, &config.limits, verdict.as_ref())?;
+                let policy = Box::new(policy);
                 let decider = match config.profile {
                     Profile::Kubelet => Decider::Kubelet(policy),
                     Profile::Http => Decider::Http(policy),
@@ -127,7 +134,8 @@ impl Gate {
             Decider::KubeletTlsProxy(_) => Part::NOTHING,
         };
         let input = config.log.hidden().fold(input, |part, pointer| part.with_pointer(pointer));
-        Ok(Self { config, decider, cache: is_pure.then(Cache::default), input, path })
+        let cache = is_pure.then(Cache::default);
+        Ok(Self { config, decider, cache, input, posture, path })
     }
 
     /// The configuration.
@@ -143,6 +151,21 @@ impl Gate {
             Decider::Kubelet(policy) | Decider::Http(policy) => policy.digest(),
             Decider::KubeletTlsProxy(adapter) => adapter.digest(),
         }
+    }
+
+    /// Judges the kubelet by its answer to `/configz`, or by there being none. Another verdict than before
+    /// is what the policy reads from now on, and no decision outlives it. `None` if nobody is to look.
+    pub fn judge(&self, configz: Result<&[u8], String>) -> Option<News> {
+        let news = self.posture.as_ref()?.take(configz);
+        if news.is_other {
+            if let Decider::Kubelet(policy) = &self.decider {
+                policy.set_posture(&news.verdict);
+            }
+            if let Some(cache) = &self.cache {
+                cache.clear();
+            }
+        }
+        Some(news)
     }
 
     /// Decides one request. Total: every failure is a denial.

@@ -36,6 +36,13 @@ impl Interpreter {
         self
     }
 
+    /// Replaces the data; `None` if that can't be done.
+    pub(super) fn set_data(&self, data: Value) -> Option<()> {
+        let mut engine = self.engine.try_borrow_mut().ok()?;
+        engine.clear_data();
+        engine.add_data(data).ok()
+    }
+
     /// The entry point's value.
     ///
     /// # Errors

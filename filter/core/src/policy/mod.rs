@@ -36,6 +36,7 @@ mod mentions;
 mod nesting;
 mod outcome;
 mod part;
+mod posture;
 mod references;
 mod rules;
 mod shipped;
@@ -46,7 +47,7 @@ mod tests;
 mod unsupported;
 pub mod value;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -69,6 +70,7 @@ pub use self::part::Part;
 use self::rules::Rules;
 pub use self::source::Source;
 use crate::diagnostic::{Diagnostic, Place};
+use crate::posture::Verdict as KubeletVerdict;
 
 /// The builtin functions of the module that a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,9 @@ pub enum Builtins {
 pub struct Policy {
     vm: RefCell<RegoVM>,
     interpreter: Interpreter,
+    data: Value,
+    /// Whether the verdict on the kubelet could not be replaced.
+    is_stale: Cell<bool>,
     limits: Limits,
     digest: String,
     input: Part,
@@ -102,6 +107,20 @@ impl Policy {
         builtins: Builtins,
         limits: &Limits,
     ) -> Result<Self, PolicyError> {
+        Self::compile_with(source, builtins, limits, None)
+    }
+
+    /// The same for a policy that may read the verdict on the kubelet as `data.posture`. What it is comes
+    /// with [`Self::set_posture`], and is no part of the digest.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_with(
+        source: &Source,
+        builtins: Builtins,
+        limits: &Limits,
+        posture: Option<&KubeletVerdict>,
+    ) -> Result<Self, PolicyError> {
         let mut engine = parse(source, limits)?;
         let modules = engine.get_modules().clone();
         let rules = Rules::collect(modules.iter().map(AsRef::as_ref))?;
@@ -110,6 +129,7 @@ impl Policy {
         references::check(&rules)?;
         conflicts::check(&rules)?;
         data::check(&rules, &source.data)?;
+        posture::check(&rules, &source.data, posture.is_some())?;
         entrypoint::check(&rules, &source.entrypoint)?;
 
         let original = engine.clone();
@@ -121,9 +141,11 @@ impl Policy {
         };
         vm.set_max_instructions(limits.instructions.get());
         vm.set_execution_timer_config(limits.timer());
-        Ok(Self {
+        let policy = Self {
             vm: RefCell::new(vm),
             interpreter: Interpreter::new(original, source, limits)?,
+            data: Value::from(serde_json::Value::Object(source.data.clone())),
+            is_stale: Cell::new(false),
             limits: limits.clone(),
             is_shipped: shipped::is(source),
             digest: source.digest(),
@@ -131,7 +153,25 @@ impl Policy {
             is_pure: references::builtin_calls(&rules)
                 .iter()
                 .all(|name| !functions::IMPURE.contains(&name.as_str())),
-        })
+        };
+        if let Some(verdict) = posture {
+            policy.set_posture(verdict);
+        }
+        Ok(policy)
+    }
+
+    /// Replaces `data.posture`. Should that fail, which it can't while nothing is evaluated, every later
+    /// evaluation does.
+    pub fn set_posture(&self, verdict: &KubeletVerdict) {
+        self.is_stale.set(self.try_set_posture(verdict).is_none());
+    }
+
+    fn try_set_posture(&self, verdict: &KubeletVerdict) -> Option<()> {
+        let document = value::to_value(verdict).ok()?;
+        let mut data = self.data.clone();
+        data.as_object_mut().ok()?.insert(posture::POSTURE.into(), document);
+        self.interpreter.set_data(data.clone())?;
+        self.vm.try_borrow_mut().ok()?.set_data(data).ok()
     }
 
     /// The SHA-256 of the policy, as [`Source::digest`] has it.
@@ -233,6 +273,9 @@ impl Policy {
     }
 
     fn run(&self, input: Value) -> Result<Value, Outcome> {
+        if self.is_stale.get() {
+            return Err(Outcome::Failed("the verdict on the kubelet is an old one".to_owned()));
+        }
         let mut vm = self
             .vm
             .try_borrow_mut()

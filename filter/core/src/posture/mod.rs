@@ -6,6 +6,7 @@
 //!
 //! What is required is Rego, and the same for the command and for the filter.
 
+mod live;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,8 +14,10 @@ mod tests;
 use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
+pub(crate) use self::live::Live;
+pub use self::live::{News, Watch};
 pub use self::settings::{Constant, Found, Kind, Misspelt, Reading, SETTINGS, Setting, Settings};
 use crate::policy::{Builtins, Limits, Policy, PolicyError, Source, value};
 
@@ -188,12 +191,6 @@ impl Verdict {
     #[must_use]
     pub fn unknown(profile: Profile) -> Self {
         Self { status: Overall::Unknown, profile, failed: Vec::new(), warned: Vec::new() }
-    }
-
-    /// As a policy reads it.
-    #[must_use]
-    pub fn document(&self) -> Value {
-        json!(self)
     }
 }
 
