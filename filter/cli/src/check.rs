@@ -8,6 +8,7 @@ use gatelet_core::{
     config::PolicyConfig,
     csr::{self, Controller},
     policy::Builtins,
+    posture::Watch,
 };
 
 use crate::{
@@ -61,7 +62,9 @@ fn filter(config: Config, Arguments { policy, corpus }: &Arguments) -> anyhow::R
         };
         has_data = !source.data.is_empty();
         let requests = corpus::requests(corpus, config)?;
-        tell(&instructions::most(source, policy.builtins(), &config.limits, corpus, requests)?);
+        let posture = config.posture.as_ref().map(Watch::beginning);
+        let (builtins, limits) = (policy.builtins(), &config.limits);
+        tell(&instructions::most(source, builtins, limits, posture.as_ref(), corpus, requests)?);
     }
     if has_data {
         findings::warn(config)?;
@@ -74,7 +77,7 @@ fn approver(config: csr::Config, Arguments { corpus, .. }: &Arguments) -> anyhow
     let csr::Config { policy, limits, .. } = controller.config();
     if let Some(corpus) = corpus {
         let requests = corpus::csrs(corpus)?;
-        tell(&instructions::most(policy, Builtins::Full, limits, corpus, requests)?);
+        tell(&instructions::most(policy, Builtins::Full, limits, None, corpus, requests)?);
     }
     findings::warn_of(policy, limits)?;
     Ok(controller.digest().to_owned())

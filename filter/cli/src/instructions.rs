@@ -4,6 +4,7 @@ use std::{fmt, num::NonZeroUsize, path::Path};
 
 use anyhow::{bail, ensure};
 use gatelet_core::policy::{Builtins, Limits, Policy, Source};
+use serde_json::Value;
 
 use crate::corpus::{Requests, Skipped};
 
@@ -21,6 +22,7 @@ pub(crate) fn most(
     source: &Source,
     builtins: Builtins,
     limits: &Limits,
+    posture: Option<&Value>,
     corpus: &Path,
     (requests, mut skipped): (Vec<Requests>, Skipped),
 ) -> anyhow::Result<Most> {
@@ -30,7 +32,7 @@ pub(crate) fn most(
         if source.data.is_empty() {
             source.data = data;
         }
-        let policy = Policy::compile(&source, builtins, limits)?;
+        let policy = Policy::compile_with(&source, builtins, limits, posture)?;
         for (note, input) in inputs {
             let Some(input) = input else {
                 skipped.unreadable += 1;

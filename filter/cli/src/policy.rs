@@ -11,7 +11,7 @@ use gatelet_core::{
     },
     csr,
     policy::Builtins,
-    posture,
+    posture::{self, Watch},
 };
 use serde_json::{Map, Value};
 
@@ -71,6 +71,10 @@ pub(crate) struct PolicyArguments {
     /// Let callers without a certificate keep their bearer token; Envoy has to be started with `--tokens`
     #[arg(long)]
     tokens: bool,
+    /// Look at the kubelet's settings every minute, and hold them against this profile: for the policy as
+    /// `data.posture`, for the metrics and for Envoy's log
+    #[arg(long, value_name = "cis|owned|hardened", value_parser = requirements)]
+    posture: Option<posture::Profile>,
     /// Only log what the policy denies, until this time (RFC 3339), for the callers in
     /// `data.kubelet.peers`
     #[arg(long, value_name = "TIME")]
@@ -94,12 +98,13 @@ impl PolicyArguments {
 
     /// The approver's configuration.
     pub(crate) fn written_for_the_approver(&self) -> anyhow::Result<csr::Written> {
-        let Self { adapter, full, node, source_address, dry_run_until, .. } = self;
+        let Self { adapter, full, node, source_address, posture, dry_run_until, .. } = self;
         let for_the_filter = [
             ("--adapter", adapter.is_some()),
             ("--full", *full),
             ("--node", node.is_some()),
             ("--source-address", *source_address),
+            ("--posture", posture.is_some()),
             ("--dry-run-until", dry_run_until.is_some()),
         ];
         if let Some((name, _)) = for_the_filter.iter().find(|(_, is_given)| *is_given) {
@@ -144,6 +149,9 @@ impl PolicyArguments {
         }
         if self.tokens {
             written.token_cluster = Some(TOKEN_CLUSTER.to_owned());
+        }
+        if let Some(profile) = self.posture {
+            written.posture = Some(Watch::new(profile));
         }
         if self.node.is_some() {
             written.node.name.clone_from(&self.node);
@@ -197,6 +205,7 @@ impl PolicyArguments {
             node,
             source_address,
             tokens,
+            posture,
             dry_run_until,
         } = self;
         files.data.is_empty()
@@ -207,6 +216,7 @@ impl PolicyArguments {
             && node.is_none()
             && !source_address
             && !tokens
+            && posture.is_none()
             && dry_run_until.is_none()
     }
 
@@ -286,6 +296,10 @@ fn denied_certificates(data: &Map<String, Value>) -> anyhow::Result<Vec<Certific
 }
 
 fn profile(name: &str) -> Result<Kind, String> {
+    named(name)
+}
+
+fn requirements(name: &str) -> Result<posture::Profile, String> {
     named(name)
 }
 

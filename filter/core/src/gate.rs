@@ -108,9 +108,9 @@ impl Gate {
         let posture = config.posture.as_ref().map(|watch| Live::new(watch.profile)).transpose()?;
         let (decider, path) = match &config.policy {
             PolicyConfig::Rego(source) => {
-                let verdict = posture.as_ref().map(Live::verdict);
+                let known = posture.as_ref().map(Live::document);
                 let policy =
-                    Policy::compile_with(source, builtins, &config.limits, verdict.as_ref())?;
+                    Policy::compile_with(source, builtins, &config.limits, known.as_ref())?;
                 let policy = Box::new(policy);
                 let decider = match config.profile {
                     Profile::Kubelet => Decider::Kubelet(policy),
@@ -159,7 +159,7 @@ impl Gate {
         let news = self.posture.as_ref()?.take(configz);
         if news.is_other {
             if let Decider::Kubelet(policy) = &self.decider {
-                policy.set_posture(&news.verdict);
+                policy.set_posture(&news.verdict.document());
             }
             if let Some(cache) = &self.cache {
                 cache.clear();

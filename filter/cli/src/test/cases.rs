@@ -8,6 +8,7 @@ use gatelet_core::{
     config::{PolicyConfig, Written},
     corpus::{Case, Corpus},
     policy::Policy,
+    posture::Watch,
 };
 use serde_json::Value;
 
@@ -34,7 +35,13 @@ pub(super) fn run(
         let gate = Gate::new(Config::try_from(written)?, arguments.builtins())?;
         let policy = match &gate.config().policy {
             PolicyConfig::Rego(source) => {
-                Some(Policy::compile(source, arguments.builtins(), &limits())?)
+                let posture = gate.config().posture.as_ref().map(Watch::beginning);
+                Some(Policy::compile_with(
+                    source,
+                    arguments.builtins(),
+                    &limits(),
+                    posture.as_ref(),
+                )?)
             }
             PolicyConfig::KubeletTlsProxy(_) => None,
         };

@@ -276,6 +276,39 @@ fn the_filter_has_the_requirements_in_it() {
 }
 
 #[test]
+fn a_policy_that_reads_the_verdict_is_tested_and_rendered_with_a_watch() {
+    let folder = folder(&[
+        (
+            "rego/authz.rego",
+            "package kubelet.authz\n\ndefault decision := false\n\n\
+             decision if {\n\tinput.endpoint == \"metrics\"\n\tdata.posture.status == \"pass\"\n}\n",
+        ),
+        (
+            "rego/authz_test.rego",
+            "package kubelet.authz_test\n\nimport data.kubelet.authz\n\n\
+             _metrics := {\"endpoint\": \"metrics\"}\n\n\
+             test_a_sound_kubelet_is_open if {\n\tauthz.decision with input as _metrics with data.posture as {\"status\": \"pass\"}\n}\n\n\
+             test_any_other_is_closed if {\n\tevery status in [\"fail\", \"unknown\"] {\n\t\t\
+             not authz.decision with input as _metrics with data.posture as {\"status\": status}\n\t}\n}\n",
+        ),
+    ]);
+    let run = done(folder.path(), &["test", "rego"]);
+    assert_eq!(run.out, "PASS: 2/2\n2/2 put to the register VM, too\n");
+    let checked = done(folder.path(), &["check", "rego", "--posture", "owned"]);
+    let rendered = done(folder.path(), &["render", "rego", "--posture", "owned", "-o", "p.json"]);
+    assert_eq!(checked.out, rendered.out.replace("p.json", "rego"));
+    assert_eq!(done(folder.path(), &["check", "p.json"]).out, rendered.out);
+    assert_eq!(
+        crate::support::configuration(&folder.path().join("p.json"))["posture"],
+        json!({"profile": "owned", "cluster": "kubelet", "interval_s": 60})
+    );
+    let Run { code, err, .. } = gatelet(folder.path(), &["check", "rego"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("the policy reads `data.posture`"), "{err}");
+    assert!(err.contains("gatelet render --posture owned"), "{err}");
+}
+
+#[test]
 fn the_table_says_what_to_do() {
     let folder =
         folder(&[("config.yaml", &configuration("authentication: {anonymous: {enabled: true}}"))]);

@@ -70,7 +70,6 @@ pub use self::part::Part;
 use self::rules::Rules;
 pub use self::source::Source;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::posture::Verdict as KubeletVerdict;
 
 /// The builtin functions of the module that a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +109,8 @@ impl Policy {
         Self::compile_with(source, builtins, limits, None)
     }
 
-    /// The same for a policy that may read the verdict on the kubelet as `data.posture`. What it is comes
-    /// with [`Self::set_posture`], and is no part of the digest.
+    /// The same for a policy that may read the verdict on the kubelet as `data.posture`. It begins with
+    /// this one, goes on with those of [`Self::set_posture`], and none is part of the digest.
     ///
     /// # Errors
     /// As [`Self::compile`].
@@ -119,7 +118,7 @@ impl Policy {
         source: &Source,
         builtins: Builtins,
         limits: &Limits,
-        posture: Option<&KubeletVerdict>,
+        posture: Option<&serde_json::Value>,
     ) -> Result<Self, PolicyError> {
         let mut engine = parse(source, limits)?;
         let modules = engine.get_modules().clone();
@@ -154,20 +153,20 @@ impl Policy {
                 .iter()
                 .all(|name| !functions::IMPURE.contains(&name.as_str())),
         };
-        if let Some(verdict) = posture {
-            policy.set_posture(verdict);
+        if let Some(document) = posture {
+            policy.set_posture(document);
         }
         Ok(policy)
     }
 
     /// Replaces `data.posture`. Should that fail, which it can't while nothing is evaluated, every later
     /// evaluation does.
-    pub fn set_posture(&self, verdict: &KubeletVerdict) {
-        self.is_stale.set(self.try_set_posture(verdict).is_none());
+    pub fn set_posture(&self, document: &serde_json::Value) {
+        self.is_stale.set(self.try_set_posture(document).is_none());
     }
 
-    fn try_set_posture(&self, verdict: &KubeletVerdict) -> Option<()> {
-        let document = value::to_value(verdict).ok()?;
+    fn try_set_posture(&self, document: &serde_json::Value) -> Option<()> {
+        let document = Value::from(document.clone());
         let mut data = self.data.clone();
         data.as_object_mut().ok()?.insert(posture::POSTURE.into(), document);
         self.interpreter.set_data(data.clone())?;

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, num::NonZeroU32, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Posture, Profile, Verdict};
 use crate::policy::PolicyError;
@@ -46,6 +47,12 @@ impl Watch {
         Self { profile, cluster: cluster(), interval_s: interval() }
     }
 
+    /// What is known before the first look, as a policy reads it.
+    #[must_use]
+    pub fn beginning(&self) -> Value {
+        Verdict::unknown(self.profile).document()
+    }
+
     /// Between two looks.
     #[must_use]
     pub fn interval(&self) -> Duration {
@@ -60,9 +67,9 @@ impl Live {
         Ok(Self { posture: Posture::new(profile)?, verdict })
     }
 
-    /// What is known.
-    pub(crate) fn verdict(&self) -> Verdict {
-        self.verdict.borrow().clone()
+    /// What is known, as a policy reads it.
+    pub(crate) fn document(&self) -> Value {
+        self.verdict.borrow().document()
     }
 
     /// Judges an answer to `/configz`, or that there is none.

@@ -14,7 +14,7 @@ mod tests;
 use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) use self::live::Live;
 pub use self::live::{News, Watch};
@@ -185,6 +185,12 @@ impl Verdict {
             Overall::Pass
         };
         Self { status, profile, failed, warned: ids(Status::Warn) }
+    }
+
+    /// As a policy reads it.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!(self)
     }
 
     /// Of nothing.
