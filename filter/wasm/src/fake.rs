@@ -24,6 +24,10 @@ pub(crate) struct Fake {
     pub(crate) shared: RefCell<HashMap<String, String>>,
     pub(crate) names: RefCell<Vec<String>>,
     pub(crate) metrics: RefCell<HashMap<String, u64>>,
+    /// Cluster, request line and host, and timeout of each call.
+    pub(crate) calls: RefCell<Vec<(String, String, Duration)>>,
+    pub(crate) answer: Option<(Vec<(String, Vec<u8>)>, Vec<u8>)>,
+    pub(crate) ticks: RefCell<Vec<Duration>>,
 }
 
 impl Fake {
@@ -116,5 +120,35 @@ impl Host for &Fake {
         self.check("exchange_shared")?;
         let old = self.shared.borrow_mut().insert(key.to_owned(), value.to_owned());
         Ok(old.as_deref() != Some(value))
+    }
+
+    fn tick_every(&self, period: Duration) -> Result<(), Status> {
+        self.check("tick_every")?;
+        self.ticks.borrow_mut().push(period);
+        Ok(())
+    }
+
+    /// The token of a call is its number, from 1.
+    fn call(
+        &self,
+        cluster: &str,
+        headers: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<u32, Status> {
+        self.check("call")?;
+        let values: Vec<_> = headers.iter().take(3).map(|(_, value)| *value).collect();
+        let mut calls = self.calls.borrow_mut();
+        calls.push((cluster.to_owned(), values.join(" "), timeout));
+        Ok(u32::try_from(calls.len()).expect("few calls"))
+    }
+
+    fn answer_headers(&self) -> Result<Vec<(String, Vec<u8>)>, Status> {
+        self.check("answer_headers")?;
+        Ok(self.answer.clone().map(|(lines, _)| lines).unwrap_or_default())
+    }
+
+    fn answer_body(&self, _size: usize) -> Result<Option<Vec<u8>>, Status> {
+        self.check("answer_body")?;
+        Ok(self.answer.clone().map(|(_, body)| body))
     }
 }

@@ -3,11 +3,11 @@
 //! Headers and properties are read as bytes: the SDK's calls that return text panic on any other,
 //! and callers choose those bytes.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use proxy_wasm::{
     hostcalls,
-    types::{MapType, MetricType, Status},
+    types::{BufferType, MapType, MetricType, Status},
 };
 
 /// The calls that the filter makes while it decides; tests stand in for Envoy here.
@@ -32,6 +32,19 @@ pub(crate) trait Host {
     fn record_metric(&self, id: u32, value: u64) -> Result<(), Status>;
     /// Keeps a value that all workers share, and tells whether it is another one than before.
     fn exchange_shared(&self, key: &str, value: &str) -> Result<bool, Status>;
+    /// Asks for ticks, in place of those asked for before.
+    fn tick_every(&self, period: Duration) -> Result<(), Status>;
+    /// Sends a request without a body to a cluster, and tells the token that its answer will have.
+    fn call(
+        &self,
+        cluster: &str,
+        headers: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<u32, Status>;
+    /// The header lines of the answer that is being delivered.
+    fn answer_headers(&self) -> Result<Vec<(String, Vec<u8>)>, Status>;
+    /// Its body.
+    fn answer_body(&self, size: usize) -> Result<Option<Vec<u8>>, Status>;
 }
 
 /// Envoy itself.
@@ -87,5 +100,26 @@ impl Host for Envoy {
             Err(Status::CasMismatch) => Ok(false),
             Err(status) => Err(status),
         }
+    }
+
+    fn tick_every(&self, period: Duration) -> Result<(), Status> {
+        hostcalls::set_tick_period(period)
+    }
+
+    fn call(
+        &self,
+        cluster: &str,
+        headers: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<u32, Status> {
+        hostcalls::dispatch_http_call(cluster, headers.to_vec(), None, Vec::new(), timeout)
+    }
+
+    fn answer_headers(&self) -> Result<Vec<(String, Vec<u8>)>, Status> {
+        hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders)
+    }
+
+    fn answer_body(&self, size: usize) -> Result<Option<Vec<u8>>, Status> {
+        hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, size)
     }
 }

@@ -1,9 +1,10 @@
 //! The filter: proxy-wasm callbacks around `gatelet_core`.
 //!
 //! ```text
-//! root.rs   on_configure: a policy, or nothing at all
-//! http.rs   one request: read, decide, answer or forward
-//! host.rs   the calls to Envoy, bytes only; the one file that names them
+//! root.rs     on_configure: a policy, or nothing at all
+//! http.rs     one request: read, decide, answer or forward
+//! posture.rs  a look at the kubelet every now and then
+//! host.rs     the calls to Envoy, bytes only; the one file that names them
 //! ```
 
 #![expect(missing_docs, reason = "the SDK's macro makes a public function")]
@@ -17,6 +18,7 @@ mod http;
 mod ids;
 mod metrics;
 mod peers;
+mod posture;
 mod root;
 
 proxy_wasm::main! {{

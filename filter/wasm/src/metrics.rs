@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use gatelet_core::Reason;
+use gatelet_core::{
+    Reason,
+    posture::{Overall, Verdict},
+};
 use proxy_wasm::types::{MetricType, Status};
 
 use crate::host::Host;
@@ -66,6 +69,23 @@ impl Metrics {
         if let Ok(id) = self.id(host, MetricType::Counter, ERRORS) {
             let _ = host.increment_metric(id);
         }
+    }
+
+    /// Counts a look at the kubelet, and shows what came of it.
+    pub(crate) fn looked(&self, host: &impl Host, verdict: &Verdict) -> Result<(), Status> {
+        let is_known = verdict.status != Overall::Unknown;
+        let name = if is_known { "answered" } else { "failed" };
+        let name = format!("gatelet_posture_looks.{name}");
+        host.increment_metric(self.id(host, MetricType::Counter, &name)?)?;
+        for (name, value) in [
+            ("gatelet_posture_known", usize::from(is_known)),
+            ("gatelet_posture_failed", verdict.failed.len()),
+            ("gatelet_posture_warned", verdict.warned.len()),
+        ] {
+            let value = u64::try_from(value).unwrap_or(u64::MAX);
+            host.record_metric(self.id(host, MetricType::Gauge, name)?, value)?;
+        }
+        Ok(())
     }
 
     /// Counts a new configuration once, whichever worker is the first to see it, and shows whether

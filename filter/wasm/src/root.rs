@@ -14,6 +14,7 @@ use crate::{
     ids::Ids,
     metrics::{Metrics, Update},
     peers::Peers,
+    posture::{self, Looking},
 };
 
 /// What the requests of one configuration share. It goes with its configuration: nothing here is
@@ -36,6 +37,7 @@ impl Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Root {
     shared: Option<Rc<Shared>>,
+    looking: Looking,
 }
 
 #[cfg(feature = "full-builtins")]
@@ -43,7 +45,13 @@ const BUILTINS: Builtins = Builtins::Full;
 #[cfg(not(feature = "full-builtins"))]
 const BUILTINS: Builtins = Builtins::Standard;
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, size: usize, _trailers: usize) {
+        if let Some(shared) = &self.shared {
+            self.looking.answered(&Envoy, shared, token, headers, size);
+        }
+    }
+}
 
 impl RootContext for Root {
     /// `false` makes Envoy refuse the configuration: it does not start, or keeps the old one.
@@ -60,6 +68,12 @@ impl RootContext for Root {
                 log::error!("{message}");
                 false
             }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(shared) = &self.shared {
+            self.looking.tick(&Envoy, shared);
         }
     }
 
@@ -84,7 +98,9 @@ fn configure(host: &impl Host, configuration: &[u8]) -> Result<Shared, String> {
     }
     let gate = gate?;
     announce(&gate);
-    Ok(Shared { metrics, ..Shared::new(gate) })
+    let shared = Shared { metrics, ..Shared::new(gate) };
+    posture::begin(host, &shared)?;
+    Ok(shared)
 }
 
 fn announce(gate: &Gate) {
