@@ -18,12 +18,13 @@ use crate::{
     instructions::{self, Most},
     policy::PolicyArguments,
     rendered::{Rendered, configuration},
-    report,
+    report, strict,
 };
 
 const EXAMPLES: &str = "Examples:
   gatelet check rego --data rego/examples/k3s.yaml
   gatelet check policy.json                          # what `gatelet render` made
+  gatelet check rego --strict                        # by OPA's own rules, for CI
   gatelet check rego --corpus tests/cases            # what the dearest request costs
   gatelet check rego --profile csr --corpus tests/csrs.json";
 
@@ -40,6 +41,10 @@ pub(crate) struct Arguments {
     /// takes. The data is that of the requests if the policy has none
     #[arg(long, value_name = "FOLDER")]
     corpus: Option<PathBuf>,
+    /// Also mind what `opa check --strict` and `opa fmt` do, in the tests too: what nothing uses,
+    /// deprecated functions, blanks
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Checks, and prints the policy's SHA-256.
@@ -49,10 +54,21 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
         Rendered::Approver(config) => approver(*config, arguments)?,
     };
     println!("{digest}  {}", arguments.policy.files.folder.display());
-    Ok(Exit::Done)
+    if arguments.strict { strictly(arguments) } else { Ok(Exit::Done) }
 }
 
-fn filter(config: Config, Arguments { policy, corpus }: &Arguments) -> anyhow::Result<String> {
+fn strictly(Arguments { policy, .. }: &Arguments) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    for (name, rego) in policy.files.read()?.modules {
+        for finding in strict::findings(&name, &rego)? {
+            report::error(&finding.into());
+            exit = Exit::No;
+        }
+    }
+    Ok(exit)
+}
+
+fn filter(config: Config, Arguments { policy, corpus, .. }: &Arguments) -> anyhow::Result<String> {
     let gate = Gate::new(config, policy.builtins())?;
     let config = gate.config();
     let mut has_data = true;

@@ -23,6 +23,7 @@ mod rendered;
 mod replay;
 mod report;
 mod request;
+mod strict;
 mod style;
 mod test;
 mod wasm_plugin;

@@ -68,7 +68,8 @@ impl Place {
     const CONTEXT: usize = 80;
 
     /// The place of the byte `offset` in `contents`.
-    pub(crate) fn at_offset(file: &str, contents: &str, offset: usize) -> Self {
+    #[must_use]
+    pub fn at_offset(file: &str, contents: &str, offset: usize) -> Self {
         let offset = contents.floor_char_boundary(offset);
         let before = contents.get(..offset).unwrap_or(contents);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);

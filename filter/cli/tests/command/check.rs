@@ -160,3 +160,43 @@ fn a_rendered_file_takes_no_options_that_are_in_it_already() {
         assert_eq!((run.code, run.err.as_str()), (2, want), "{option:?}");
     }
 }
+
+#[test]
+fn the_shipped_policies_are_strict() {
+    let run = done(&project(), &["check", "rego", "--strict", "--data", "rego/examples/k3s.yaml"]);
+    assert_eq!(run.err, "");
+}
+
+#[test]
+fn what_opa_would_mind_is_found_with_its_line() {
+    for (rego, want) in [
+        ("import data.b\n\nx := 1\n", "the import `b` is not used\n --> x.rego:3:1"),
+        ("import data.b as c\n\nx := data.b\n", "the import `c` is not used\n --> x.rego:3:1"),
+        ("import data.b\nimport data.c.b\n\nx := b\n", "`b` is imported twice\n --> x.rego:4:1"),
+        ("x if {\n\ty := 1\n\tinput.y\n}\n", "`y` is not used; write `_`\n --> x.rego:4:2"),
+        ("x if some y in input.z\n", "`y` is not used; write `_`\n --> x.rego:3:11"),
+        ("f(y, z) := z\n", "`y` is not used; write `_`\n --> x.rego:3:3"),
+        ("x if {\n  input.y\n}\n", "a line begins with blanks, not with tabs\n --> x.rego:4:1"),
+        ("x := 1 \n", "a line ends with blanks\n --> x.rego:3:7"),
+        ("x := 1\n\n\ny := 1\n", "there is more than one blank line\n --> x.rego:5:1"),
+        ("x := 1", "a file ends with one newline\n --> x.rego:3:7"),
+        ("x := 1\n\n", "a file ends with one newline\n --> x.rego:5:1"),
+    ] {
+        let rego = format!("package x\n\n{rego}");
+        let folder = folder(&[METRICS, ("rego/x.rego", &rego)]);
+        let run = gatelet(folder.path(), &["check", "rego", "--strict"]);
+        assert!(run.err.starts_with(&format!("gatelet: {want}\n")), "{rego}: {}", run.err);
+        assert_eq!(run.err.matches("gatelet: ").count(), 1, "{rego}: {}", run.err);
+        assert_eq!(run.code, 1, "{rego}");
+        done(folder.path(), &["check", "rego"]);
+    }
+}
+
+#[test]
+fn what_is_used_is_not_minded() {
+    let rego = "package x\n\nimport data.b\nimport data.c as d\n\n# y := \"unused\"\n\
+                x if {\n\tsome k, _ in input.y\n\tz := `a := 1`\n\tf(k, z) == {e | some e in b}\n}\n\n\
+                f(_, v) := {v, d.w}\n";
+    let folder = folder(&[METRICS, ("rego/x.rego", rego)]);
+    assert_eq!(done(folder.path(), &["check", "rego", "--strict"]).err, "");
+}
