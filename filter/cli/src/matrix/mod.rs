@@ -61,14 +61,15 @@ enum Format {
 
 /// Asks, and prints the tables.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let mut config = arguments.policy.config()?;
+    let config = arguments.policy.config()?;
     if config.profile != Profile::Kubelet {
         return Err(Exit::Usage.because(
             "the matrix is about a kubelet's endpoints, and this policy is for another service\n\
              help: `gatelet eval` answers one request of it",
         ));
     }
-    let dry_run = match std::mem::replace(&mut config.mode, Mode::Enforce) {
+    // What it forwards is denied all the same, in the tables too.
+    let dry_run = match config.mode {
         Mode::Enforce => None,
         Mode::DryRun { until } => Some(until),
     };

@@ -293,6 +293,18 @@ fn a_rendered_file_answers_as_its_folder_does() {
 }
 
 #[test]
+fn what_the_log_hides_is_shown_to_the_author() {
+    let folder = shipped();
+    for (query, want) in
+        [("env=TOKEN%3Dsecret", json!({"TOKEN": "secret"})), ("error=1", json!({}))]
+    {
+        let request = format!("POST /exec/default/db-0/app?command=df&command=-h&output=1&{query}");
+        let input = input(&folder, &request);
+        assert_eq!(input["exec"]["env"], want, "{query}");
+    }
+}
+
+#[test]
 fn a_line_of_the_log_is_asked_again() {
     let folder = shipped();
     for (request, code, reason) in [
