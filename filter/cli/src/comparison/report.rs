@@ -7,11 +7,13 @@ use std::{
 };
 
 use anstyle::Style;
+use chrono::SecondsFormat;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Change, Comparison, Counts, Group, Key, Place, Said};
+use super::{Change, Comparison, Counts, Example, Group, Key, Place, Said};
 use crate::{
+    decision_log::time,
     diff::Changes,
     exit::Exit,
     style::{BAD, DOUBTFUL},
@@ -213,9 +215,10 @@ impl Difference<'_> {
             let shown: Vec<_> = pods.iter().take(SHOWN).map(String::as_str).collect();
             writeln!(out, "  {FAINT}pods{FAINT:#} {}{}", shown.join(", "), more(pods.len()))?;
         }
-        let method = &example.method;
-        let path = printable(&example.path);
-        writeln!(out, "  {FAINT}e.g.{FAINT:#} {} {} {method} {path}", example.at, example.id)
+        let Example { at, id, method, path, .. } = example;
+        let time = time(at).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        let at = time.as_ref().unwrap_or(at);
+        writeln!(out, "  {FAINT}e.g.{FAINT:#} {at} {id} {method} {}", printable(path))
     }
 }
 

@@ -176,7 +176,7 @@ impl Entry {
         let time = crate::decision_log::time(&self.timestamp);
         let day = time.map(|time| time.format("%Y-%m-%d").to_string()).unwrap_or_default();
         let mark = if first.is_some() { '+' } else { ' ' };
-        write!(out, "{FAINT}{day}{FAINT:#} {} {mark} {style}{word:<9}{style:#}", self.clock())?;
+        write!(out, "{FAINT}{day}{FAINT:#} {} {mark} {style}{word:<10}{style:#}", self.clock())?;
         if !what.is_empty() {
             write!(out, " {what}")?;
         }

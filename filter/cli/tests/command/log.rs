@@ -69,11 +69,11 @@ fn a_decision_is_a_line_and_a_session_has_its_end() {
     let Run { code, out, err } = show(&[]);
     assert_eq!(
         out,
-        r#"2026-11-20 15:20:01.000   denied    exec default/web-0/app ["sh"] over websocket by kube-apiserver-kubelet-client (kubeadm:cluster-admins); nothing allows it
-2026-11-20 15:20:02.000 + allowed   exec default/web-0/app ["sh"] over spdy by kube-apiserver-kubelet-client (kubeadm:cluster-admins); rule exec; 00:01:03, 4.00 KiB out, 0 B in; failed connection_termination (UC)
-2026-11-20 15:20:03.000   allowed   GET /metrics by prometheus (monitoring); rule metrics
-2026-11-20 15:20:04.000   malformed GET //metrics by prometheus (monitoring); an empty or dot segment in the path
-2026-11-20 15:20:17.677   refused   a connection by 10.0.0.9:1; TLS_error
+        r#"2026-11-20 15:20:01.000   denied     exec default/web-0/app ["sh"] over websocket by kube-apiserver-kubelet-client (kubeadm:cluster-admins); nothing allows it
+2026-11-20 15:20:02.000 + allowed    exec default/web-0/app ["sh"] over spdy by kube-apiserver-kubelet-client (kubeadm:cluster-admins); rule exec; 00:01:03, 4.00 KiB out, 0 B in; failed connection_termination (UC)
+2026-11-20 15:20:03.000   allowed    GET /metrics by prometheus (monitoring); rule metrics
+2026-11-20 15:20:04.000   malformed  GET //metrics by prometheus (monitoring); an empty or dot segment in the path
+2026-11-20 15:20:17.677   refused    a connection by 10.0.0.9:1; TLS_error
 "#
     );
     assert_eq!((code, err.as_str()), (0, ""));
@@ -227,7 +227,7 @@ fn a_log_is_followed_across_its_rotation() {
     fs::rename(folder.path().join("decisions.log"), folder.path().join("decisions.log.1")).unwrap();
     append(folder.path(), &ended(&session, 63_000, 4096));
     let line = following.line();
-    assert!(line.contains(" ended     exec default/web-0/app"), "{line}");
+    assert!(line.contains(" ended      exec default/web-0/app"), "{line}");
     assert!(line.ends_with("; 00:01:03, 4.00 KiB out, 0 B in"), "{line}");
     append(folder.path(), &recorder.line(PROMETHEUS, "GET /configz", &[]));
     assert!(following.line().contains("GET /configz by prometheus"));

@@ -86,16 +86,16 @@ fn what_is_newly_allowed_comes_first_and_equals_are_one() {
 newly allowed 3x: exec ["sh","-c","id"] in kube-system, by kube-apiserver-kubelet-client (kubeadm:cluster-admins)
   was denied, is allowed by exec
   pods etcd-0, etcd-1
-  e.g. 2026-11-20T15:20:01.000000000Z 00000000-0000-4000-8000-000000000001 POST /exec/kube-system/etcd-1/app
+  e.g. 2026-11-20T15:20:01.000Z 00000000-0000-4000-8000-000000000001 POST /exec/kube-system/etcd-1/app
 
 newly denied 2x: exec ["sh","-c","id"] in default, by kube-apiserver-kubelet-client (kubeadm:cluster-admins)
   was allowed by exec, is denied
   pods web-0, web-1
-  e.g. 2026-11-20T15:20:04.000000000Z 00000000-0000-4000-8000-000000000004 POST /exec/default/web-0/app
+  e.g. 2026-11-20T15:20:04.000Z 00000000-0000-4000-8000-000000000004 POST /exec/default/web-0/app
 
 otherwise 1x: metrics GET /metrics, by prometheus (monitoring)
   was allowed by metrics, is allowed by observe
-  e.g. 2026-11-20T15:20:06.000000000Z 00000000-0000-4000-8000-000000000006 GET /metrics
+  e.g. 2026-11-20T15:20:06.000Z 00000000-0000-4000-8000-000000000006 GET /metrics
 "#
     );
     assert_eq!((code, err.as_str()), (1, ""));
