@@ -48,7 +48,7 @@ RUNS ?= 10000
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help tools wasm package demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak compose-images images reproducible test-compose wasm-image test-package
+.PHONY: help tools wasm package dist release-check release-sign release-publish demo demo-approver demo-pods up down lint test test-net test-envoy-versions test-node test-prometheus differential fuzz bench bench-pods soak compose-images images reproducible test-compose wasm-image test-package
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 21
@@ -60,6 +60,30 @@ wasm: $(MODULES) ## build the modules: gatelet.wasm, gatelet-full.wasm and gatel
 package: $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm ## the Debian package of the gate, for a node: in target
 	cargo build --locked --release --package gatelet-cli --package gatelet-certs --bins
 	envoy/kubelet/debian/build $(VERSION) $(TARGET) $(TARGET)/gatelet_$(VERSION)_$(shell dpkg --print-architecture).deb
+
+dist: wasm package wasm-image $(TOOLS)/bin/cargo-sbom ## everything that a release has, with checksums and the list of what is in it: target/dist
+	rm -rf $(TARGET)/dist && mkdir $(TARGET)/dist
+	cp $(MODULES) $(TARGET)/gatelet_$(VERSION)_*.deb $(TARGET)/dist
+	tar --create --directory $(TARGET) --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
+	  gatelet-wasm | gzip --no-name >$(TARGET)/dist/gatelet-wasm-$(VERSION).oci.tar.gz
+	git archive --prefix=gatelet-$(VERSION)/ HEAD | gzip --no-name >$(TARGET)/dist/gatelet-$(VERSION).tar.gz
+	for crate in wasm approver cli certs; do \
+	  $(TOOLS)/bin/cargo-sbom --cargo-package gatelet-$$crate --output-format cyclone_dx_json_1_6 \
+	    >$(TARGET)/dist/gatelet-$$crate-$(VERSION).cdx.json || exit; \
+	done
+	cd $(TARGET)/dist && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+release-check: ## whether tag, version and CHANGELOG.md agree: TAG=v0.1.0
+	@test '$(TAG)' = 'v$(VERSION)' || { echo "the tag '$(TAG)' is not v$(VERSION), which Cargo.toml has" >&2; exit 1; }
+	@grep -qE '^## $(subst .,\.,$(VERSION)) \([0-9]{4}-[0-9]{2}-[0-9]{2}\)$$' CHANGELOG.md || \
+	  { echo "CHANGELOG.md has no dated heading for $(VERSION)" >&2; exit 1; }
+
+release-sign: ## sign the checksums in target/dist, as whoever is logged in with sigstore; needs cosign
+	cosign sign-blob --yes --bundle $(TARGET)/dist/SHA256SUMS.sigstore.json $(TARGET)/dist/SHA256SUMS
+
+release-publish: ## put target/dist on the release of a tag: TAG=v0.1.0; needs gh
+	cd $(TARGET)/dist && sha256sum --check --quiet SHA256SUMS
+	gh release create '$(TAG)' --verify-tag --title '$(TAG)' --notes-file CHANGELOG.md $(TARGET)/dist/*
 
 demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
 	cargo build --locked --workspace --bins
@@ -196,6 +220,9 @@ $(TOOLS)/bin/docker-compose:
 
 $(TOOLS)/bin/cargo-fuzz:
 	cargo install cargo-fuzz --locked --version 0.13.2 --root $(TOOLS)
+
+$(TOOLS)/bin/cargo-sbom:
+	cargo install cargo-sbom --locked --version 0.10.0 --root $(TOOLS)
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install cargo-deny --locked --version 0.20.2 --root $(TOOLS)
