@@ -41,7 +41,8 @@ pub(crate) fn the<'a>(kind: &str, objects: &'a [Value]) -> anyhow::Result<&'a Va
     Ok(object)
 }
 
-fn with_policies() -> anyhow::Result<TempDir> {
+/// A copy of envoy/ with the policies that the README renders.
+pub(crate) fn with_policies() -> anyhow::Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let envoy = project().join("envoy/.");
     let copied = Command::new("cp").arg("-R").arg(envoy).arg(folder.path()).status()?;

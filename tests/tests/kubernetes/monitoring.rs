@@ -60,6 +60,28 @@ fn the_dashboard_is_laid_out_without_gaps_and_overlaps() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `UPDATE_README=1 make test-prometheus` draws it.
+#[test]
+fn the_picture_has_every_panel() -> anyhow::Result<()> {
+    let picture = fs::read_to_string(project().join("envoy/kubernetes/dashboard.svg"))?;
+    for panel in dashboard()?["panels"].as_array().context("panels")? {
+        let title = panel["title"].as_str().context("a title")?;
+        assert!(picture.contains(title), "{title}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_readme_names_every_alert() -> anyhow::Result<()> {
+    let readme = fs::read_to_string(project().join("envoy/kubernetes/README.md"))?;
+    let objects = manifests::kustomization("monitoring")?;
+    let rules: PrometheusRule = serde_json::from_value(the("PrometheusRule", &objects)?.clone())?;
+    for rule in rules.spec.groups.iter().flat_map(|group| &group.rules) {
+        assert!(readme.contains(&format!("`{}`", rule.alert)), "{}", rule.alert);
+    }
+    Ok(())
+}
+
 /// Every expression, and where it is.
 fn expressions() -> anyhow::Result<Vec<(String, String)>> {
     let objects = manifests::kustomization("monitoring")?;

@@ -144,7 +144,7 @@ fn policies_and_monitors_select_the_pods_that_they_are_for() -> anyhow::Result<(
             let named = |(_, pod): &&(&Value, &Value)| {
                 list(&pod["spec"]["containers"][0]["ports"]).iter().any(|one| one["name"] == *port)
             };
-            assert!(selected.iter().all(|pod| named(&pod)), "no port {port} of {object}");
+            assert!(selected.iter().all(named), "no port {port} of {object}");
         }
         checked += 1;
     }

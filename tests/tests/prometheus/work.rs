@@ -57,7 +57,7 @@ impl Work {
             beat.tick().await;
             count += 1;
             callers.call(count).await?;
-            if count % 4 == 0
+            if count.is_multiple_of(4)
                 && let Some(case) = requests.next()
             {
                 self.server.add_request(&case.name(), &case.spec);
