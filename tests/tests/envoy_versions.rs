@@ -97,6 +97,7 @@ fn the_name_of_the_switch_tells_whether_an_envoy_has_the_fix() -> anyhow::Result
     Ok(())
 }
 
+#[expect(clippy::expect_used, reason = "a test says what is wrong by panicking")]
 fn leave_out_the_filter(shipped: &mut Value) {
     let filters =
         "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";

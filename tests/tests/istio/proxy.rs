@@ -37,7 +37,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts it in a folder that may have certificates.
+    /// Starts it in this folder, which has the certificates.
     pub(crate) async fn start(options: Options<'_>, folder: TempDir) -> anyhow::Result<Self> {
         let path = folder.path();
         let mut configuration =
@@ -47,8 +47,8 @@ impl Proxy {
         configuration.move_endpoint(cluster, address)?;
         let json = configuration.as_json();
         for manager in managers(json)? {
-            let names = manager["http_filters"].as_array_mut().context("no filters")?.iter_mut();
-            let plugin = names.into_iter().find(|filter| filter["name"] == "plugin.invalid");
+            let filters = manager["http_filters"].as_array_mut().context("no filters")?;
+            let plugin = filters.iter_mut().find(|filter| filter["name"] == "plugin.invalid");
             plugin.context("no plugin")?["name"] = options.plugin.clone().into();
             (options.change)(manager);
         }
