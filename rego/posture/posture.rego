@@ -10,17 +10,12 @@ package posture
 # entrypoint: true
 report := {"checks": checks}
 
-# METADATA
-# description: The same, as a set.
 checks contains check if {
 	some id, requirement in _required
 	_is_asked(requirement)
 	check := {
 		"id": id,
-		"title": requirement.title,
 		"settings": requirement.settings,
-		"wanted": requirement.wanted,
-		"fix": requirement.fix,
 		"status": _status(id, requirement),
 	}
 }
@@ -41,7 +36,7 @@ _required_of_every_gate := object.union_n([
 ])
 
 # Some can only be asked of a source that shows them.
-_is_asked(requirement) if requirement.always
+_is_asked(requirement) if not "if_shown" in object.keys(requirement)
 
 _is_asked(requirement) if count(_looks_at(requirement) & object.keys(input.settings)) > 0
 

@@ -144,11 +144,22 @@ impl Fixture {
         &mut self,
         change: impl FnOnce(&mut kubelet::Options),
     ) -> anyhow::Result<()> {
-        let mut options = self.sound_kubelet.clone();
-        change(&mut options);
-        self.kubelet.replace(options)?;
+        self.swap_kubelet(change)?;
         let connections = "cluster.kubelet.upstream_cx_active";
         self.gate.admin().wait_for_stat(connections, |count| count == 0).await.map(drop)
+    }
+
+    /// Puts another kubelet in the place of this one, for a gate that calls it of its own accord.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn swap_kubelet(
+        &mut self,
+        change: impl FnOnce(&mut kubelet::Options),
+    ) -> anyhow::Result<()> {
+        let mut options = self.sound_kubelet.clone();
+        change(&mut options);
+        self.kubelet.replace(options)
     }
 
     /// How often a request to this endpoint was decided for this reason.

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use gatelet_core::posture::{News, Overall, Verdict, Watch};
+use gatelet_core::posture::{News, Overall, Verdict};
 
 use crate::{host::Host, root::Shared};
 

@@ -3,137 +3,26 @@
 # description: |
 #   The identifiers are those of version 1.12, and 4.2.15 of 1.11. `scored` are those that the benchmark
 #   assesses by itself; not to meet one is a failure, and of any other a warning.
-# related_resources:
-#   - https://www.cisecurity.org/benchmark/kubernetes
 package posture.cis
 
-# METADATA
-# description: What is required, by identifier.
 requirements := {
-	"4.2.1": {
-		"title": "anonymous requests are refused",
-		"settings": ["authentication.anonymous.enabled"],
-		"wanted": "false",
-		"fix": "set `authentication.anonymous.enabled: false`",
-		"scored": true,
-		"always": true,
-	},
-	"4.2.2": {
-		"title": "requests are authorized",
-		"settings": ["authorization.mode"],
-		"wanted": "Webhook",
-		"fix": "set `authorization.mode: Webhook`",
-		"scored": true,
-		"always": true,
-	},
-	"4.2.3": {
-		"title": "client certificates are verified",
-		"settings": ["authentication.x509.clientCAFile"],
-		"wanted": "a file",
-		"fix": "set `authentication.x509.clientCAFile`",
-		"scored": true,
-		"always": true,
-	},
-	"4.2.4": {
-		"title": "the read-only port is closed",
-		"settings": ["readOnlyPort"],
-		"wanted": "0",
-		"fix": "set `readOnlyPort: 0`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.5": {
-		"title": "idle streams end",
-		"settings": ["streamingConnectionIdleTimeout"],
-		"wanted": "more than 0",
-		"fix": "remove `--streaming-connection-idle-timeout=0`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.6": {
-		"title": "the kubelet keeps its iptables chains",
-		"settings": ["makeIPTablesUtilChains"],
-		"wanted": "true",
-		"fix": "set `makeIPTablesUtilChains: true`",
-		"scored": true,
-		"always": true,
-	},
-	"4.2.7": {
-		"title": "the host's name is not overridden",
-		"settings": ["--hostname-override"],
-		"wanted": "not set",
-		"fix": "remove `--hostname-override`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.8": {
-		"title": "events are captured",
-		"settings": ["eventRecordQPS"],
-		"wanted": "0 or more",
-		"fix": "set `eventRecordQPS` to a rate that suits the node, or to 0 for no limit",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.9": {
-		"title": "the serving certificate is one that was issued",
-		"settings": ["tlsCertFile", "tlsPrivateKeyFile"],
-		"wanted": "two files",
-		"fix": "set `tlsCertFile` and `tlsPrivateKeyFile`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.10": {
-		"title": "the client certificate is rotated",
-		"settings": ["rotateCertificates"],
-		"wanted": "true",
-		"fix": "set `rotateCertificates: true`",
-		"scored": true,
-		"always": true,
-	},
-	"4.2.11": {
-		"title": "the serving certificate can be rotated",
-		"settings": ["featureGates.RotateKubeletServerCertificate"],
-		"wanted": "true",
-		"fix": "remove `RotateKubeletServerCertificate: false` from `featureGates`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.12": {
-		"title": "TLS has strong cipher suites only",
-		"settings": ["tlsCipherSuites"],
-		"wanted": "ECDHE with AES-GCM or ChaCha20",
-		"fix": sprintf("set `tlsCipherSuites` to some of %s", [concat(", ", sort(_strong))]),
-		"scored": false,
-		"always": true,
-	},
-	"4.2.13": {
-		"title": "a pod's processes are limited",
-		"settings": ["podPidsLimit"],
-		"wanted": "more than 0",
-		"fix": "set `podPidsLimit`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.14": {
-		"title": "pods have the runtime's seccomp profile",
-		"settings": ["seccompDefault"],
-		"wanted": "true",
-		"fix": "set `seccompDefault: true`",
-		"scored": false,
-		"always": true,
-	},
-	"4.2.15": {
-		"title": "the unit talks to listed addresses only",
-		"settings": ["IPAddressDeny"],
-		"wanted": "any",
-		"fix": "set `IPAddressDeny=any` in the unit, and `IPAddressAllow`",
-		"scored": false,
-		"always": false,
-	},
+	"4.2.1": {"settings": ["authentication.anonymous.enabled"], "scored": true},
+	"4.2.2": {"settings": ["authorization.mode"], "scored": true},
+	"4.2.3": {"settings": ["authentication.x509.clientCAFile"], "scored": true},
+	"4.2.4": {"settings": ["readOnlyPort"], "scored": false},
+	"4.2.5": {"settings": ["streamingConnectionIdleTimeout"], "scored": false},
+	"4.2.6": {"settings": ["makeIPTablesUtilChains"], "scored": true},
+	"4.2.7": {"settings": ["--hostname-override"], "scored": false},
+	"4.2.8": {"settings": ["eventRecordQPS"], "scored": false},
+	"4.2.9": {"settings": ["tlsCertFile", "tlsPrivateKeyFile"], "scored": false},
+	"4.2.10": {"settings": ["rotateCertificates"], "scored": true},
+	"4.2.11": {"settings": ["featureGates.RotateKubeletServerCertificate"], "scored": false},
+	"4.2.12": {"settings": ["tlsCipherSuites"], "scored": false},
+	"4.2.13": {"settings": ["podPidsLimit"], "scored": false},
+	"4.2.14": {"settings": ["seccompDefault"], "scored": false},
+	"4.2.15": {"settings": ["IPAddressDeny"], "scored": false, "if_shown": true},
 }
 
-# METADATA
-# description: The identifiers of what is met.
 met contains "4.2.1" if input.settings["authentication.anonymous.enabled"].value == false
 
 met contains "4.2.2" if input.settings["authorization.mode"].value == "Webhook"

@@ -34,6 +34,8 @@ pub struct Options {
     pub log_when_followed: Option<String>,
     /// Also writes the record to this file, one JSON object a request.
     pub record: Option<PathBuf>,
+    /// Whether it answers anonymous requests, by its own account: nothing but `/configz` changes.
+    pub says_anonymous: bool,
     /// What it does wrong.
     pub fault: Option<Fault>,
 }
@@ -52,6 +54,7 @@ impl Options {
             log_every: None,
             log_when_followed: None,
             record: None,
+            says_anonymous: false,
             fault: None,
         }
     }

@@ -57,6 +57,11 @@ pub(super) async fn answer(kubelet: &Kubelet, request: &Recorded) -> Answer {
         Handler::Verbosity => text(StatusCode::OK, "successfully set klog.logging.verbosity"),
         Handler::Profile => text(StatusCode::OK, "profile\n"),
         Handler::Document => match documents::find(&segments.join("/")) {
+            Some(found) if kubelet.options.says_anonymous && segments == ["configz"] => {
+                let open = r#""anonymous":{"enabled":true}"#;
+                let body = found.body.replace(r#""anonymous":{"enabled":false}"#, open);
+                document(StatusCode::OK, found.content_type, body)
+            }
             Some(found) => document(StatusCode::OK, found.content_type, found.body),
             None => text(StatusCode::NOT_FOUND, "404 page not found\n"),
         },

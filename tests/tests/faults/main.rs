@@ -10,6 +10,7 @@ mod files;
 mod kubelet;
 mod module;
 mod policies;
+mod posture;
 mod process;
 mod script;
 mod start;

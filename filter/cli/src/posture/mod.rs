@@ -5,6 +5,7 @@ mod configuration;
 mod live;
 mod report;
 mod sarif;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -97,10 +98,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     let posture = Posture::new(profile)?;
     let checks = posture.checks(&settings).map_err(anyhow::Error::msg)?;
     let verdict = Verdict::new(profile, &checks);
+    let texts = texts::of(profile, &checks)?;
     let report = Report {
         source: source(arguments),
         verdict: &verdict,
-        checks: &checks,
+        checks: checks.iter().zip(&texts).collect(),
         settings: &settings,
     };
     match arguments.format {

@@ -5,6 +5,7 @@ use comfy_table::{Table, presets::NOTHING};
 use gatelet_core::posture::{Check, Found, Reading, Settings, Status, Verdict};
 use serde_json::{Value, json};
 
+use super::texts::Text;
 use crate::style::{BAD, DOUBTFUL, GOOD, paint};
 
 /// All that is shown.
@@ -12,7 +13,7 @@ pub(super) struct Report<'a> {
     /// What the settings are of.
     pub(super) source: String,
     pub(super) verdict: &'a Verdict,
-    pub(super) checks: &'a [Check],
+    pub(super) checks: Vec<(&'a Check, &'a Text)>,
     pub(super) settings: &'a Settings,
 }
 
@@ -33,14 +34,14 @@ impl Report<'_> {
     pub(super) fn print_text(&self) {
         let mut table = Table::new();
         table.load_preset(NOTHING).set_header(["", "ID", "", "FOUND", "FROM"]);
-        for check in self.checks {
+        for (check, text) in &self.checks {
             let lines = |of: &dyn Fn(&Looked<'_>) -> String| {
                 self.looked(check).map(|looked| of(&looked)).collect::<Vec<_>>().join("\n")
             };
             table.add_row([
                 word(check.status).to_owned(),
                 check.id.clone(),
-                check.title.clone(),
+                text.title.clone(),
                 lines(&|looked| format!("{} {}", looked.setting, looked.value())),
                 lines(&|looked| looked.from()),
             ]);
@@ -48,14 +49,14 @@ impl Report<'_> {
         for line in table.lines() {
             println!("{}", coloured(line.trim_end()));
         }
-        let gaps = self.checks.iter().filter(|check| check.status != Status::Pass);
-        for (index, check) in gaps.enumerate() {
+        let gaps = self.checks.iter().filter(|(check, _)| check.status != Status::Pass);
+        for (index, (check, text)) in gaps.enumerate() {
             if index == 0 {
                 println!();
             }
-            println!("{}: wanted is {}; {}", check.id, check.wanted, check.fix);
+            println!("{}: wanted is {}; {}", check.id, text.wanted, text.fix);
         }
-        let count = |status| self.checks.iter().filter(|check| check.status == status).count();
+        let count = |status| self.checks.iter().filter(|(check, _)| check.status == status).count();
         println!(
             "\n{} pass, {} fail, {} warn, {} manual, {} unknown",
             count(Status::Pass),
@@ -68,7 +69,7 @@ impl Report<'_> {
 
     /// The same for programs.
     pub(super) fn json(&self) -> Value {
-        let check = |check: &Check| {
+        let check = |(check, text): &(&Check, &Text)| {
             let found: Vec<_> = self
                 .looked(check)
                 .map(|looked| {
@@ -88,11 +89,11 @@ impl Report<'_> {
                 .collect();
             json!({
                 "id": check.id,
-                "title": check.title,
+                "title": text.title,
                 "status": check.status,
                 "found": found,
-                "wanted": check.wanted,
-                "fix": check.fix,
+                "wanted": text.wanted,
+                "fix": text.fix,
             })
         };
         json!({

@@ -6,11 +6,15 @@
 use gatelet_core::posture::{Check, Status};
 use serde_json::{Value, json};
 
-use super::report::{Report, word};
+use super::{
+    report::{Report, word},
+    texts::Text,
+};
 
 /// The whole log.
 pub(super) fn log(report: &Report<'_>) -> Value {
-    let results: Vec<_> = report.checks.iter().filter_map(|check| result(report, check)).collect();
+    let results: Vec<_> =
+        report.checks.iter().filter_map(|(check, text)| result(report, check, text)).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -21,24 +25,24 @@ pub(super) fn log(report: &Report<'_>) -> Value {
                 "rules": report.checks.iter().map(rule).collect::<Vec<_>>(),
             }},
             // Runs on other profiles and files don't close each other's alerts.
-            "automationDetails": {"id": format!("posture/{}/", json!(report.verdict.profile).as_str().unwrap_or_default())},
+            "automationDetails": {"id": format!("posture/{}/", report.verdict.profile.as_str())},
             "results": results,
         }],
     })
 }
 
-fn rule(check: &Check) -> Value {
+fn rule((check, text): &(&Check, &Text)) -> Value {
     json!({
         "id": check.id,
-        "name": check.title,
-        "shortDescription": {"text": check.title},
-        "fullDescription": {"text": format!("Wanted is {}.", check.wanted)},
-        "help": {"text": check.fix},
+        "name": text.title,
+        "shortDescription": {"text": text.title},
+        "fullDescription": {"text": format!("Wanted is {}.", text.wanted)},
+        "help": {"text": text.fix},
         "properties": {"tags": ["security"]},
     })
 }
 
-fn result(report: &Report<'_>, check: &Check) -> Option<Value> {
+fn result(report: &Report<'_>, check: &Check, text: &Text) -> Option<Value> {
     let level = match check.status {
         Status::Fail | Status::Unknown => "error",
         Status::Warn => "warning",
@@ -48,11 +52,12 @@ fn result(report: &Report<'_>, check: &Check) -> Option<Value> {
         .looked(check)
         .map(|looked| format!("{} is {}", looked.setting, looked.value()))
         .collect();
-    let text = format!("{}: {}; wanted is {}", word(check.status), found.join(", "), check.wanted);
+    let message =
+        format!("{}: {}; wanted is {}", word(check.status), found.join(", "), text.wanted);
     Some(json!({
         "ruleId": check.id,
         "level": level,
-        "message": {"text": text},
+        "message": {"text": message},
         "locations": [{"physicalLocation": {
             "artifactLocation": {"uri": report.source},
             "region": {"startLine": 1},

@@ -14,12 +14,12 @@ mod tests;
 use std::{collections::BTreeMap, num::NonZeroUsize, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub(crate) use self::live::Live;
 pub use self::live::{News, Watch};
 pub use self::settings::{Constant, Found, Kind, Misspelt, Reading, SETTINGS, Setting, Settings};
-use crate::policy::{Builtins, Limits, Policy, PolicyError, Source, value};
+use crate::policy::{Builtins, Limits, Policy, PolicyError, Source};
 
 /// The requirements of one profile, compiled. It belongs to one thread.
 #[derive(Debug)]
@@ -45,14 +45,8 @@ pub enum Profile {
 pub struct Check {
     /// The benchmark's number, such as `4.2.1`, or a name, such as `gate.address`.
     pub id: String,
-    /// What is so if it is met.
-    pub title: String,
     /// The settings that it looks at.
     pub settings: Vec<String>,
-    /// What they should be, for people.
-    pub wanted: String,
-    /// How to get there.
-    pub fix: String,
     /// Whether it is met.
     pub status: Status,
 }
@@ -112,12 +106,12 @@ impl Posture {
     /// # Errors
     /// Never in practice: a test compiles them.
     pub fn new(profile: Profile) -> Result<Self, PolicyError> {
-        let modules = MODULES.map(|(name, rego)| (name.to_owned(), rego.to_owned()));
-        let source = Source {
-            modules: BTreeMap::from(modules),
-            data: Map::new(),
-            entrypoint: "data.posture.report".to_owned(),
-        };
+        let mut modules = BTreeMap::new();
+        for (name, rego) in MODULES {
+            modules.insert(name.to_owned(), rego.to_owned());
+        }
+        let entrypoint = "data.posture.report".to_owned();
+        let source = Source { modules, data: Map::new(), entrypoint };
         // It is asked once in a while, and about everything at once.
         let limits = Limits {
             instructions: NonZeroUsize::new(250_000).unwrap_or(Limits::INSTRUCTIONS),
@@ -138,26 +132,61 @@ impl Posture {
     /// # Errors
     /// When the evaluation fails, which it doesn't in any test.
     pub fn checks(&self, settings: &Settings) -> Result<Vec<Check>, String> {
-        let settings: Map<_, _> =
-            settings.iter().map(|(name, found)| (name.clone(), found.reading.input())).collect();
-        let input = json!({"profile": self.profile, "settings": settings});
-        let input = value::to_value(&input).map_err(|error| error.to_string())?;
-        let answer = self.policy.answer(input).map_err(|outcome| format!("{outcome:?}"))?;
+        let answer = self.answer(settings)?;
         let json = answer.to_json_str().map_err(|error| error.to_string())?;
         let Report { mut checks } =
             serde_json::from_str(&json).map_err(|error| error.to_string())?;
         if checks.is_empty() {
             return Err("nothing is required".to_owned());
         }
-        checks.sort_by_cached_key(|check| order(&check.id));
+        checks.sort_by(|one, other| order(&one.id).cmp(&order(&other.id)));
         Ok(checks)
     }
 
     /// The verdict on an answer to `/configz`.
+    ///
+    /// # Errors
+    /// When it isn't one.
     pub fn verdict(&self, configz: &[u8]) -> Result<Verdict, String> {
         let settings = settings::of_configz(configz)?;
-        Ok(Verdict::new(self.profile, &self.checks(&settings)?))
+        let answer = self.answer(&settings)?;
+        let results = results(&answer).ok_or("nothing is required")?;
+        Ok(Verdict::of(self.profile, results))
     }
+
+    fn answer(&self, settings: &Settings) -> Result<regorus::Value, String> {
+        let mut readings = Map::new();
+        for (name, found) in settings {
+            readings.insert(name.clone(), found.reading.input());
+        }
+        let mut input = Map::new();
+        input.insert("profile".to_owned(), self.profile.as_str().into());
+        input.insert("settings".to_owned(), Value::Object(readings));
+        let input = regorus::Value::from(Value::Object(input));
+        self.policy.answer(input).map_err(|outcome| format!("{outcome:?}"))
+    }
+}
+
+/// Each requirement's identifier and status. Read by hand: what serde makes for it is kilobytes of the
+/// module.
+fn results(answer: &regorus::Value) -> Option<Vec<(String, Status)>> {
+    let text = |check: &regorus::Value, key: &str| -> Option<String> {
+        let field = check.as_object().ok()?.get(&regorus::Value::from(key))?;
+        Some(field.as_string().ok()?.to_string())
+    };
+    let checks = answer.as_object().ok()?.get(&regorus::Value::from("checks"))?;
+    let mut results = Vec::new();
+    for check in checks.as_set().ok()?.iter() {
+        let status = match text(check, "status")?.as_str() {
+            "PASS" => Status::Pass,
+            "FAIL" => Status::Fail,
+            "WARN" => Status::Warn,
+            "MANUAL" => Status::Manual,
+            _ => Status::Unknown,
+        };
+        results.push((text(check, "id")?, status));
+    }
+    (!results.is_empty()).then_some(results)
 }
 
 /// The settings in an answer to `/configz`.
@@ -168,29 +197,61 @@ pub fn settings_of_configz(body: &[u8]) -> Result<Settings, String> {
     settings::of_configz(body)
 }
 
+impl Profile {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cis => "cis",
+            Self::Owned => "owned",
+            Self::Hardened => "hardened",
+        }
+    }
+}
+
 impl Verdict {
     /// Of what all requirements came to.
     #[must_use]
     pub fn new(profile: Profile, checks: &[Check]) -> Self {
-        let ids = |status| {
-            let found = checks.iter().filter(move |check| check.status == status);
-            found.map(|check| check.id.clone()).collect::<Vec<_>>()
-        };
-        let failed = ids(Status::Fail);
-        let status = if !failed.is_empty() {
-            Overall::Fail
-        } else if checks.is_empty() || !ids(Status::Unknown).is_empty() {
-            Overall::Unknown
-        } else {
-            Overall::Pass
-        };
-        Self { status, profile, failed, warned: ids(Status::Warn) }
+        Self::of(profile, checks.iter().map(|check| (check.id.clone(), check.status)).collect())
+    }
+
+    fn of(profile: Profile, results: Vec<(String, Status)>) -> Self {
+        let mut verdict = Self { status: Overall::Pass, ..Self::unknown(profile) };
+        let (mut is_empty, mut has_unknown) = (true, false);
+        for (id, status) in results {
+            is_empty = false;
+            match status {
+                Status::Pass | Status::Manual => {}
+                Status::Fail => insert(&mut verdict.failed, id),
+                Status::Warn => insert(&mut verdict.warned, id),
+                Status::Unknown => has_unknown = true,
+            }
+        }
+        if !verdict.failed.is_empty() {
+            verdict.status = Overall::Fail;
+        } else if is_empty || has_unknown {
+            verdict.status = Overall::Unknown;
+        }
+        verdict
     }
 
     /// As a policy reads it.
     #[must_use]
     pub fn document(&self) -> Value {
-        json!(self)
+        let status = match self.status {
+            Overall::Pass => "pass",
+            Overall::Fail => "fail",
+            Overall::Unknown => "unknown",
+        };
+        let mut document = Map::new();
+        document.insert("status".to_owned(), status.into());
+        document.insert("profile".to_owned(), self.profile.as_str().into());
+        for (name, ids) in [("failed", &self.failed), ("warned", &self.warned)] {
+            let ids = ids.iter().map(|id| Value::String(id.clone())).collect();
+            document.insert(name.to_owned(), Value::Array(ids));
+        }
+        Value::Object(document)
     }
 
     /// Of nothing.
@@ -200,6 +261,12 @@ impl Verdict {
     }
 }
 
+/// Inserts in the order of the numbers. A sort would be kilobytes of the module for some ten elements.
+fn insert(ids: &mut Vec<String>, id: String) {
+    let at = ids.partition_point(|other| order(other) < order(&id));
+    ids.insert(at, id);
+}
+
 /// What the Rego answers.
 #[derive(Deserialize)]
 struct Report {
@@ -207,6 +274,7 @@ struct Report {
 }
 
 /// 4.2.10 comes after 4.2.9, and names after numbers.
-fn order(id: &str) -> Vec<(u32, String)> {
-    id.split('.').map(|part| (part.parse().unwrap_or(u32::MAX), part.to_owned())).collect()
+fn order(id: &str) -> (bool, usize, &str) {
+    let is_name = !id.starts_with(|c: char| c.is_ascii_digit());
+    (is_name, if is_name { 0 } else { id.len() }, id)
 }

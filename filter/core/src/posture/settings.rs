@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::unique;
 
@@ -197,10 +197,10 @@ impl Kind {
     /// What `/configz` leaves out.
     fn zero(self) -> Value {
         match self {
-            Self::Boolean => json!(false),
-            Self::Number => json!(0),
-            Self::Text | Self::Duration => json!(""),
-            Self::List => json!([]),
+            Self::Boolean => false.into(),
+            Self::Number => 0.into(),
+            Self::Text | Self::Duration => "".into(),
+            Self::List => Value::Array(Vec::new()),
         }
     }
 }
@@ -210,10 +210,10 @@ impl Constant {
     #[must_use]
     pub fn value(self) -> Value {
         match self {
-            Self::Boolean(value) => json!(value),
-            Self::Number(value) => json!(value),
-            Self::Text(value) => json!(value),
-            Self::EmptyList => json!([]),
+            Self::Boolean(value) => value.into(),
+            Self::Number(value) => value.into(),
+            Self::Text(value) => value.into(),
+            Self::EmptyList => Value::Array(Vec::new()),
         }
     }
 }
@@ -221,10 +221,13 @@ impl Constant {
 impl Reading {
     /// As the requirements read it.
     pub(super) fn input(&self) -> Value {
-        match self {
-            Self::Value(value) => json!({"value": value}),
-            Self::Unreadable(what) => json!({"unreadable": what}),
-        }
+        let (name, value) = match self {
+            Self::Value(value) => ("value", value.clone()),
+            Self::Unreadable(what) => ("unreadable", Value::String(what.clone())),
+        };
+        let mut object = Map::new();
+        object.insert(name.to_owned(), value);
+        Value::Object(object)
     }
 }
 
@@ -243,16 +246,18 @@ pub(super) fn of_configz(body: &[u8]) -> Result<Settings, String> {
     let Some(Value::Object(configuration)) = answer.get("kubeletconfig") else {
         return Err("there is no `kubeletconfig`".to_owned());
     };
-    let found = |setting: &Setting| {
+    let mut settings = Settings::new();
+    for setting in &SETTINGS {
         let reading = match setting.of(configuration) {
             Some(reading) => reading,
             None if setting.path == ROTATION => Reading::Value(setting.default(true)),
             None if setting.omitted_if_zero => Reading::Value(setting.kind.zero()),
             None => Reading::Unreadable("missing".to_owned()),
         };
-        (setting.path.to_owned(), Found { reading, from: "/configz".to_owned() })
-    };
-    Ok(SETTINGS.iter().map(found).collect())
+        let found = Found { reading, from: "/configz".to_owned() };
+        settings.insert(setting.path.to_owned(), found);
+    }
+    Ok(settings)
 }
 
 /// The value at a path; `null` is none.
