@@ -81,9 +81,13 @@ const OVERHEAD: usize = 1024;
 const LINE: usize = 64;
 
 impl Cache {
+    /// Where a question's decision is found, and remembered.
+    pub(crate) fn hash(&self, question: &Question) -> u64 {
+        self.hasher.hash_one(question)
+    }
+
     /// The decision on this question, if it is remembered.
-    pub(crate) fn get(&self, question: &Question) -> Option<Rc<Decided>> {
-        let hash = self.hasher.hash_one(question);
+    pub(crate) fn get(&self, hash: u64, question: &Question) -> Option<Rc<Decided>> {
         self.decided.borrow_mut().get(hash, |decided| decided.question == *question)
     }
 
@@ -94,7 +98,7 @@ impl Cache {
     }
 
     /// Remembers a decision, unless another evaluation could come to another one, or it is too large.
-    pub(crate) fn insert(&self, decided: &Rc<Decided>) {
+    pub(crate) fn insert(&self, hash: u64, decided: &Rc<Decided>) {
         let is_settled = match &decided.outcome {
             Outcome::Allowed(_)
             | Outcome::Denied(_)
@@ -105,7 +109,6 @@ impl Cache {
             Outcome::Budget | Outcome::Failed(_) => false,
         };
         if is_settled && decided.written.len() <= LONGEST {
-            let hash = self.hasher.hash_one(&decided.question);
             self.decided.borrow_mut().insert(hash, Rc::clone(decided));
         }
     }
@@ -228,6 +231,14 @@ mod tests {
         Rc::new(Decided { question, outcome, written })
     }
 
+    fn get(cache: &Cache, question: &Question) -> Option<Rc<Decided>> {
+        cache.get(cache.hash(question), question)
+    }
+
+    fn insert(cache: &Cache, decided: &Rc<Decided>) {
+        cache.insert(cache.hash(&decided.question), decided);
+    }
+
     fn denied(pod: &str) -> Rc<Decided> {
         decided(pod, Outcome::Denied(Verdict::default()))
     }
@@ -236,10 +247,10 @@ mod tests {
     fn what_is_remembered_is_found_and_nothing_else() {
         let cache = Cache::default();
         let (web, db) = (denied("web-0"), denied("db-0"));
-        assert!(cache.get(&web.question).is_none());
-        cache.insert(&web);
-        assert!(cache.get(&web.question).is_some_and(|found| Rc::ptr_eq(&found, &web)));
-        assert!(cache.get(&db.question).is_none());
+        assert!(get(&cache, &web.question).is_none());
+        insert(&cache, &web);
+        assert!(get(&cache, &web.question).is_some_and(|found| Rc::ptr_eq(&found, &web)));
+        assert!(get(&cache, &db.question).is_none());
     }
 
     #[test]
@@ -253,7 +264,7 @@ mod tests {
                 let mut generations = cache.decided.borrow_mut();
                 generations.old = std::mem::take(&mut generations.young);
             }
-            assert!(cache.get(&web.question).is_none(), "generation {generation}");
+            assert!(get(&cache, &web.question).is_none(), "generation {generation}");
         }
     }
 
@@ -295,8 +306,8 @@ mod tests {
         ] {
             let cache = Cache::default();
             let decided = decided("web-0", outcome);
-            cache.insert(&decided);
-            assert_eq!(cache.get(&decided.question).is_some(), want, "{decided:?}");
+            insert(&cache, &decided);
+            assert_eq!(get(&cache, &decided.question).is_some(), want, "{decided:?}");
         }
     }
 
@@ -306,10 +317,10 @@ mod tests {
         {
             let cache = Cache::default();
             let used = denied("used");
-            cache.insert(&used);
+            insert(&cache, &used);
             for pod in 0..pods {
-                cache.insert(&denied(&format!("{prefix}{pod}")));
-                assert!(cache.get(&used.question).is_some(), "{pod}");
+                insert(&cache, &denied(&format!("{prefix}{pod}")));
+                assert!(get(&cache, &used.question).is_some(), "{pod}");
             }
             let generations = cache.decided.borrow();
             for generation in [&generations.young, &generations.old] {
@@ -327,7 +338,7 @@ mod tests {
         let long = written(&"x".repeat(LONGEST));
         let long =
             Decided { question: web.question.clone(), outcome: web.outcome.clone(), written: long };
-        cache.insert(&Rc::new(long));
-        assert!(cache.get(&web.question).is_none());
+        insert(&cache, &Rc::new(long));
+        assert!(get(&cache, &web.question).is_none());
     }
 }

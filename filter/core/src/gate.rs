@@ -4,9 +4,10 @@
 mod explain;
 mod recorded;
 
-use std::{rc::Rc, time::Duration};
+use std::{borrow::Cow, rc::Rc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use crate::{
     cache::{Arrival, Cache, Decided},
@@ -225,8 +226,9 @@ impl Gate {
         if let Some(why) = self.turns_away(call, question.request.endpoint()) {
             return self.turned_away(question, why);
         }
-        if let Some(cache) = &self.cache
-            && let Some(decided) = cache.get(&question)
+        let cache = self.cache.as_ref().map(|cache| (cache, cache.hash(&question)));
+        if let Some((cache, hash)) = cache
+            && let Some(decided) = cache.get(hash, &question)
         {
             cache.insert_arrival(&arrival, &decided);
             return Ruling::remembered(decided);
@@ -235,8 +237,8 @@ impl Gate {
             Ok(answer) => answer,
             Err(ruling) => return *ruling,
         };
-        if let Some(cache) = &self.cache {
-            cache.insert(&decided);
+        if let Some((cache, hash)) = cache {
+            cache.insert(hash, &decided);
         }
         Ruling::decided(decided, evaluation)
     }
@@ -306,7 +308,12 @@ impl Gate {
             Some(decided) => &decided.written,
             None => {
                 let ruled = self.ruled(false, None, ruling.message.as_deref());
-                unread = Written::masked(&ruled, &self::unread(call), &self.config.log)?;
+                let (input, log) = (Unread::new(call), &self.config.log);
+                unread = if log.hidden().any(|pointer| Unread::may_have(pointer)) {
+                    Written::masked(&ruled, &input, log)?
+                } else {
+                    Written::unmasked(&ruled, &input)?
+                };
                 &unread
             }
         };
@@ -407,15 +414,29 @@ fn has_certificate(peer: &Result<Peer, InvalidPeer>) -> bool {
 
 /// What the log has of a request without an input document. Not its query: that may have secrets,
 /// and without a document nothing says what to mask.
-fn unread(call: &Call<'_>) -> serde_json::Value {
-    let text = |name| {
-        let bytes = call.headers.all(name).next().unwrap_or_default();
-        let bytes = bytes.split(|&byte| byte == b'?').next().unwrap_or_default();
-        String::from_utf8_lossy(bytes.get(..LONGEST_UNREAD_PATH).unwrap_or(bytes))
-    };
-    let peer = call.peer.as_ref().ok();
-    let peer = peer.map(|peer| PeerInput::new(peer, call.headers.has_bearer_token()));
-    serde_json::json!({"method": text(":method"), "path": text(":path"), "peer": peer})
+#[derive(Serialize)]
+struct Unread<'a> {
+    method: Cow<'a, str>,
+    path: Cow<'a, str>,
+    peer: Option<PeerInput<'a>>,
+}
+
+impl<'a> Unread<'a> {
+    fn new(call: &Call<'a>) -> Self {
+        let text = |name| {
+            let bytes = call.headers.all(name).next().unwrap_or_default();
+            let bytes = bytes.split(|&byte| byte == b'?').next().unwrap_or_default();
+            String::from_utf8_lossy(bytes.get(..LONGEST_UNREAD_PATH).unwrap_or(bytes))
+        };
+        let peer = call.peer.as_ref().ok();
+        let peer = peer.map(|peer| PeerInput::new(peer, call.headers.has_bearer_token()));
+        Self { method: text(":method"), path: text(":path"), peer }
+    }
+
+    /// Whether a JSON pointer may name something in it.
+    fn may_have(pointer: &str) -> bool {
+        pointer.split('/').nth(1).is_none_or(|name| ["method", "path", "peer"].contains(&name))
+    }
 }
 
 /// `Kubectl-Session`, a UUID; any other text is not for the log.

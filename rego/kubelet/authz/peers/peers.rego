@@ -12,17 +12,13 @@ presets contains preset if {
 	input.peer.authenticated == true
 	_presents_no_denied_certificate
 	some entry in data.kubelet.peers
-	_names_a_peer(entry.common_name)
+	# A name left blank in YAML is `null`, as is the name of a certificate without one.
+	is_string(entry.common_name)
+	entry.common_name != ""
 	entry.common_name == input.peer.common_name
 	entry.organization in _organizations
 	_pins_only_that(entry)
 	some preset in entry.presets
-}
-
-# A name left blank in YAML is `null`, as is the name of a certificate without one.
-_names_a_peer(common_name) if {
-	is_string(common_name)
-	common_name != ""
 }
 
 # An entry has three keys, or four with a digest. Any other key is a misspelt condition: an entry

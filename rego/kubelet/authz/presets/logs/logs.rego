@@ -8,9 +8,10 @@ package kubelet.authz.presets.logs
 # description: Whether the preset covers the request.
 allow if {
 	input.endpoint == "containerLogs"
-	_readable(input.namespace)
+	input.namespace in data.kubelet.logs.namespaces
 }
 
-_readable(namespace) if namespace in data.kubelet.logs.namespaces
-
-_readable(_) if "*" in data.kubelet.logs.namespaces
+allow if {
+	input.endpoint == "containerLogs"
+	"*" in data.kubelet.logs.namespaces
+}
