@@ -5,6 +5,7 @@
 //!    │           └── process.rs: authorizer.rs, upstream.rs
 //!    ├── cost.rs  on-CPU time of a request, latency      ─┐
 //!    ├── bulk.rs  streams, first byte                     ├─ report.rs
+//!    ├── module.rs  a decision inside V8                  │
 //!    └── soak.rs  sessions, updates, slow clients        ─┘
 //! ```
 
@@ -12,6 +13,7 @@ mod authorizer;
 mod bulk;
 mod cost;
 mod load;
+mod module;
 mod process;
 mod report;
 mod requests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use gatelet_core::config::{Written, WrittenPolicy};
+use gatelet_core::config::{Profile, Written, WrittenPolicy};
 use gatelet_tests::envoy::project;
 use serde_json::{Value, json};
 
@@ -18,9 +18,15 @@ pub fn shipped() -> anyhow::Result<Written> {
     Ok(configuration(modules, &data()))
 }
 
-/// A policy of one's own with the same rules and no peers, for requests without certificates.
+/// A policy of one's own with the same rules and no peers.
 pub fn own() -> Written {
     configuration([("own.rego".to_owned(), OWN.to_owned())].into(), &data())
+}
+
+/// A policy with the same rules for profile `http`, which takes requests without certificates.
+pub fn http() -> Written {
+    let written = configuration([("http.rego".to_owned(), HTTP.to_owned())].into(), &data());
+    Written { profile: Profile::Http, ..written }
 }
 
 /// A policy that grants nothing.
@@ -53,6 +59,33 @@ allow contains "exec" if {
 	permitted.command == input.exec.command
 	input.exec.stdin == false
 	input.exec.tty == false
+}
+"#;
+
+/// The policy of [`http`].
+const HTTP: &str = r#"
+package http.authz
+
+default decision := {"allow": false}
+
+decision := {"allow": true, "rule": min(allow)} if count(allow) > 0
+
+allow contains "logs" if {
+	input.method == "GET"
+	input.segments[0] == "containerLogs"
+	input.segments[1] in data.kubelet.logs.namespaces
+}
+
+allow contains "exec" if {
+	input.method == "POST"
+	input.segments[0] == "exec"
+	some entry in data.kubelet.operate
+	input.segments[1] in entry.namespaces
+	some prefix in entry.pod_prefixes
+	startswith(input.segments[2], prefix)
+	input.segments[3] in entry.containers
+	some permitted in entry.exec
+	permitted.command == input.query.command
 }
 "#;
 

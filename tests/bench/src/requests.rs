@@ -36,6 +36,10 @@ impl Kind {
              User-Agent: kube-apiserver/v1.36.2 (linux/amd64) kubernetes/0000000\r\n\
              Accept-Encoding: gzip\r\n"
         );
+        // The filter's answer to such a request ends the connection; so that of all others does, too.
+        if self == Self::Malformed {
+            request.push_str("Connection: close\r\n");
+        }
         if self == Self::Exec {
             request.push_str(
                 "Content-Length: 0\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\

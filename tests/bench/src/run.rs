@@ -12,6 +12,7 @@ use gatelet_tests::{gate, policy};
 
 use crate::bulk::{self, Stream, Throughput};
 use crate::cost::{at_rate, saturated};
+use crate::module;
 use crate::process::Process;
 use crate::report::{Bar, Spread, microseconds, plot, table};
 use crate::requests::Kind;
@@ -29,13 +30,14 @@ pub(crate) async fn run(rounds: usize, requests: usize, to: &Path) -> anyhow::Re
     let cluster = gate::cluster()?;
     let policies = Policies {
         shipped: policy::extension_config(&policies::shipped()?)?,
-        own: policy::extension_config(&policies::own())?,
+        http: policy::extension_config(&policies::http())?,
     };
     let mut text = String::from("# Results\n\n`make bench` writes this file.\n\n");
     let (costs, bars) = costs(&cluster, &policies, rounds, requests).await?;
     text.push_str(&costs);
     text.push_str(&streams(&cluster, &policies, rounds).await?);
     text.push_str(&workers(&cluster, &policies).await?);
+    text.push_str(&module::section(&policies::shipped()?)?);
     text.push_str("\n## Machine\n\n");
     text.push_str(&machine()?);
     std::fs::write(to.join("results.md"), text)?;
@@ -46,14 +48,14 @@ pub(crate) async fn run(rounds: usize, requests: usize, to: &Path) -> anyhow::Re
 
 struct Policies {
     shipped: String,
-    own: String,
+    http: String,
 }
 
 impl Policies {
     fn of(&self, row: &Row) -> &str {
         match row.policy {
             Policy::Shipped => &self.shipped,
-            Policy::Own => &self.own,
+            Policy::Http => &self.http,
         }
     }
 }

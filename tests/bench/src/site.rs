@@ -175,7 +175,11 @@ fn prepare(folder: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn module() -> anyhow::Result<std::path::PathBuf> {
+/// The filter.
+///
+/// # Errors
+/// When the environment doesn't name it.
+pub(crate) fn module() -> anyhow::Result<std::path::PathBuf> {
     std::env::var_os("GATELET_WASM").map(Into::into).context("set GATELET_WASM; `make bench` does")
 }
 
@@ -186,7 +190,7 @@ fn change(configuration: &mut Value, options: &Options<'_>) -> anyhow::Result<()
     let listeners = array(configuration, "/static_resources/listeners")?;
     listeners.retain(|listener| listener["name"] == "kubelet");
     let clusters = array(configuration, "/static_resources/clusters")?;
-    clusters.retain(|cluster| cluster["name"] == "kubelet");
+    clusters.retain(|cluster| cluster["name"] == "kubelet" || cluster["name"] == "kubelet-tokens");
     if let Some(address) = authorizer {
         clusters.extend(variant.authorizer(*address));
     }
