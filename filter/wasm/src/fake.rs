@@ -11,6 +11,8 @@ use proxy_wasm::types::{MetricType, Status};
 
 use crate::host::Host;
 
+type Lines = Vec<(String, Vec<u8>)>;
+
 /// See the module. A call named in `failing` returns an internal failure.
 #[derive(Debug, Default)]
 pub(crate) struct Fake {
@@ -26,7 +28,8 @@ pub(crate) struct Fake {
     pub(crate) metrics: RefCell<HashMap<String, u64>>,
     /// Cluster, request line and host, and timeout of each call.
     pub(crate) calls: RefCell<Vec<(String, String, Duration)>>,
-    pub(crate) answer: Option<(Vec<(String, Vec<u8>)>, Vec<u8>)>,
+    /// The header lines and the body of what is called.
+    pub(crate) answer: Option<(Lines, Vec<u8>)>,
     pub(crate) ticks: RefCell<Vec<Duration>>,
 }
 
