@@ -14,6 +14,7 @@ mod findings;
 mod folder;
 mod instructions;
 mod interpreter;
+mod learn;
 mod log;
 mod matrix;
 mod policy;
@@ -49,6 +50,7 @@ enum Command {
     Diff(diff::Arguments),
     Digest(digest::Arguments),
     Eval(Box<eval::Arguments>),
+    Learn(learn::Arguments),
     Log(log::Arguments),
     Man(completions::ManArguments),
     Matrix(Box<matrix::Arguments>),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Digest(arguments) => digest::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
         Command::Man(arguments) => completions::man(&arguments, command_line()),
         Command::Matrix(arguments) => matrix::run(&arguments),

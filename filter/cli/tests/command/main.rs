@@ -10,6 +10,7 @@ mod diff;
 mod digest;
 mod eval;
 mod examples;
+mod learn;
 mod log;
 mod log_lines;
 mod matrix;
