@@ -113,7 +113,7 @@ lint: $(TOOLS)/bin/cargo-deny ## formatting, clippy for native and Wasm, licence
 	cargo clippy --locked --package gatelet-portable --target wasm32-unknown-unknown -- -D warnings
 	cargo deny --locked check bans licenses sources
 
-test: tools wasm $(FAULTY) ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
+test: tools wasm $(FAULTY) $(TOOLS)/bin/kubectl ## every test that needs no root: unit, corpus, Rego, filter, real Envoy
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory test-node
 
@@ -133,7 +133,7 @@ test-net: tools $(TARGET)/gatelet.wasm ## the sidecar and the captured kubelet b
 	cargo test --locked --package gatelet-tests --features net --test net
 
 # Whatever starts Envoy. 1.38 is the one that must not pass.
-test-envoy-versions: tools wasm $(FAULTY) $(ENVOYS:%=$(TOOLS)/bin/envoy-%) $(TOOLS)/bin/envoy-1.38 ## the tests with real Envoy on each supported version, and what an old one does
+test-envoy-versions: tools wasm $(FAULTY) $(TOOLS)/bin/kubectl $(ENVOYS:%=$(TOOLS)/bin/envoy-%) $(TOOLS)/bin/envoy-1.38 ## the tests with real Envoy on each supported version, and what an old one does
 	cargo build --locked --workspace --bins
 	for envoy in $(ENVOYS:%=$(abspath $(TOOLS))/bin/envoy-%) $(ENVOY_BIN); do \
 	  $$envoy --version && ENVOY_BIN=$$envoy cargo test --locked --package gatelet-tests $(WITH_ENVOY:%=--test %) || exit; \
@@ -221,6 +221,9 @@ $(TOOLS)/bin/go: tests/tools/install tests/tools/go.txt
 
 $(TOOLS)/bin/docker-compose:
 	tests/tools/install $(TOOLS) compose
+
+$(TOOLS)/bin/kubectl:
+	tests/tools/install $(TOOLS) kubectl
 
 $(TOOLS)/bin/cargo-fuzz:
 	cargo install cargo-fuzz --locked --version 0.13.2 --root $(TOOLS)
