@@ -61,12 +61,13 @@ package: $(TARGET)/gatelet.wasm $(TARGET)/gatelet-full.wasm ## the Debian packag
 	cargo build --locked --release --package gatelet-cli --package gatelet-certs --bins
 	envoy/kubelet/debian/build $(VERSION) $(TARGET) $(TARGET)/gatelet_$(VERSION)_$(shell dpkg --print-architecture).deb
 
+# git's archive goes through no pipe, which would hide that git failed: CI's checkout is another user's.
 dist: wasm package wasm-image $(TOOLS)/bin/cargo-sbom ## everything that a release has, with checksums and the list of what is in it: target/dist
 	rm -rf $(TARGET)/dist && mkdir $(TARGET)/dist
 	cp $(MODULES) $(TARGET)/gatelet_$(VERSION)_*.deb $(TARGET)/dist
 	tar --create --directory $(TARGET) --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner \
 	  gatelet-wasm | gzip --no-name >$(TARGET)/dist/gatelet-wasm-$(VERSION).oci.tar.gz
-	git archive --prefix=gatelet-$(VERSION)/ HEAD | gzip --no-name >$(TARGET)/dist/gatelet-$(VERSION).tar.gz
+	git -c safe.directory='$(CURDIR)' archive --prefix=gatelet-$(VERSION)/ --output=$(TARGET)/dist/gatelet-$(VERSION).tar.gz HEAD
 	for crate in wasm approver cli certs; do \
 	  $(TOOLS)/bin/cargo-sbom --cargo-package gatelet-$$crate --output-format cyclone_dx_json_1_6 \
 	    >$(TARGET)/dist/gatelet-$$crate-$(VERSION).cdx.json || exit; \
