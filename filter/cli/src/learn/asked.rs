@@ -84,6 +84,26 @@ struct Peer {
     organizations: Vec<String>,
 }
 
+/// The endpoints of a kubelet, as the input document calls them.
+pub(super) const ENDPOINTS: [&str; 16] = [
+    "attach",
+    "checkpoint",
+    "configz",
+    "containerLogs",
+    "debug",
+    "exec",
+    "flagz",
+    "healthz",
+    "metrics",
+    "nodeLogs",
+    "pods",
+    "portForward",
+    "run",
+    "runningPods",
+    "stats",
+    "statusz",
+];
+
 /// The one variable that Kubernetes itself adds to an exec (KEP-6035).
 const AUDIT_ID: &str = "KUBERNETES_EXEC_AUDIT_ID";
 

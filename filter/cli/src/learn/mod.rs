@@ -16,7 +16,7 @@ mod written;
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValuesParser};
 use gatelet_core::{
     Config, Gate,
     config::{Written, WrittenPolicy},
@@ -34,6 +34,7 @@ use crate::{exit::Exit, folder::Folder, report as on_stderr};
 const EXAMPLES: &str = "Examples:
   gatelet learn decisions.log -o policy
   gatelet learn decisions.log -o policy --generalize pods       # for the next pods of a Deployment, too
+  gatelet learn decisions.log -o policy --without run           # seen, and not to go on
   gatelet learn decisions.log -o policy --peer CN=prometheus    # what it was denied, too";
 
 /// Makes a policy of what was seen: all that was let in, in a dry run or by a policy, and no more
@@ -55,6 +56,10 @@ pub(crate) struct Arguments {
     /// lines of a container's log; repeat it for more
     #[arg(long, value_name = "pods|log-lines", hide_possible_values = true)]
     generalize: Vec<Generalize>,
+    /// Don't allow this endpoint, such as `run` or `pods`, though it was seen; repeat it for more
+    #[arg(long, value_name = "ENDPOINT", value_parser = PossibleValuesParser::new(asked::ENDPOINTS),
+          hide_possible_values = true)]
+    without: Vec<String>,
     /// Also learn what this caller was denied: its subject (`CN=a,O=b`, RFC 2253); repeat it for more
     #[arg(long = "peer", value_name = "SUBJECT")]
     peers: Vec<String>,
@@ -87,6 +92,8 @@ struct Learning {
     denied: bool,
     allow_masked: bool,
     generalize: Vec<Generalize>,
+    /// Endpoints that are not to be allowed.
+    without: Vec<String>,
 }
 
 impl Learning {
@@ -97,13 +104,16 @@ impl Learning {
 
 /// Learns, and writes everything or nothing.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Arguments { logs, output, generalize, denied, allow_masked, force, format, .. } = arguments;
+    let Arguments {
+        logs, output, generalize, without, denied, allow_masked, force, format, ..
+    } = arguments;
     let peers = arguments.peers.iter().map(|peer| seen::caller(peer));
     let learning = Learning {
         peers: peers.collect::<anyhow::Result<_>>()?,
         denied: *denied,
         allow_masked: *allow_masked,
         generalize: generalize.clone(),
+        without: without.clone(),
     };
     let seen = Seen::read(logs, &learning)?;
     if seen.learned.is_empty() {

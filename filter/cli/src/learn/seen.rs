@@ -147,6 +147,10 @@ impl Seen {
                     place,
                 };
                 match decision.reason {
+                    _ if learning.without.contains(&decided.asked.endpoint) => {
+                        let why = format!("left out by `--without {}`", decided.asked.endpoint);
+                        self.keep_out(&why, decided);
+                    }
                     Reason::Allowed | Reason::WouldDeny => self.learn(decided),
                     Reason::Denied => denials.push(decided),
                     reason => {

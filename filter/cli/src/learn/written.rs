@@ -79,10 +79,12 @@ fn data(grants: &Grants, first: &str, last: &str) -> anyhow::Result<String> {
         by_caller.entry(&grant.caller).or_default().push(grant);
     }
     let mut yaml = format!(
-        "# Learned by `gatelet learn` from decisions of {first} to {last}.\n\
-         # Each entry is what was seen, and nothing else is allowed. To take a right back, delete its entry,\n\
-         # and its tests in kubelet/authz/presets/learned/learned_test.rego.\n\
-         kubelet:\n  peers:\n"
+        "# Learned by `gatelet learn` from decisions of {} to {}.\n\
+         # Each entry is what was seen, and nothing else is allowed. To take a right back, delete its entry:\n\
+         # `gatelet test` then names its test in kubelet/authz/presets/learned/learned_test.rego, to delete too.\n\
+         kubelet:\n  peers:\n",
+        seconds(first),
+        seconds(last)
     );
     for caller in by_caller.keys() {
         let organization =

@@ -249,6 +249,23 @@ fn who_was_turned_away_is_listed_and_learned_by_name_alone() {
 }
 
 #[test]
+fn what_is_not_to_go_on_is_left_out() {
+    let (folder, run) = learn(&log(), &["--without", "run", "--without", "pods"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    assert!(run.out.contains("1x left out by `--without run` (decisions.log:8)"), "{}", run.out);
+    let gate = rendered(&folder);
+    for (request, want) in [
+        ("POST /run/default/web-0/app?cmd=id", Reason::Denied),
+        ("GET /pods", Reason::Denied),
+        ("GET /configz", Reason::Allowed),
+    ] {
+        assert_eq!(ask(&gate, APISERVER, request, &[]), want, "{request}");
+    }
+    let (_, run) = learn(&log(), &["--without", "Run"]);
+    assert_eq!(run.code, 2, "{}", run.err);
+}
+
+#[test]
 fn what_is_masked_is_never_learned_in_silence() {
     let mut recorder = recorder();
     let audited = format!("{EXEC}&env=KUBERNETES_EXEC_AUDIT_ID%3D1");
