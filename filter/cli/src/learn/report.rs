@@ -153,7 +153,10 @@ impl<'a> Report<'a> {
         let Verified { seen, kept_out, neighbours } = self.verified;
         title(out, GOOD, "Verified on the filter's own core")?;
         writeln!(out, "{indent}{seen} different requests of the log are allowed")?;
-        writeln!(out, "{indent}{kept_out} others of the log are answered as said here")?;
+        writeln!(
+            out,
+            "{indent}{kept_out} others of the log are denied, but for what is named above"
+        )?;
         writeln!(out, "{indent}{neighbours} beside them are denied, but for what is named above")?;
         title(
             out,

@@ -148,7 +148,7 @@ impl Seen {
                 };
                 match decision.reason {
                     _ if learning.without.contains(&decided.asked.endpoint) => {
-                        let why = format!("left out by `--without {}`", decided.asked.endpoint);
+                        let why = format!("`--without {}`", decided.asked.endpoint);
                         self.keep_out(&why, decided);
                     }
                     Reason::Allowed | Reason::WouldDeny => self.learn(decided),
