@@ -61,6 +61,14 @@ pub(super) fn is_allowed(grants: &Grants, input: &str, any_lines: bool) -> bool 
 fn ask(gate: &Gate, input: &str, is_expected: bool) -> anyhow::Result<()> {
     let recorded = Recorded::parse(input).map_err(|why: InvalidRecord| bug(input, &why))?;
     let judgement = gate.decide_recorded(&recorded).map_err(|why| bug(input, &why))?;
+    if judgement.reason == Reason::Budget {
+        bail!(
+            "nothing is written: so much was seen that a policy of it takes more than the {} instructions \
+             that a decision may take\n\
+             help: learn less of it, by `--generalize` and `--without`, and use presets for what varies",
+            gate.config().limits.instructions
+        );
+    }
     if (judgement.reason == Reason::Allowed) != is_expected {
         let said = judgement.reason.as_str();
         let expected = if is_expected { "allowed" } else { "denied" };

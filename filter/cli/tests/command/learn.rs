@@ -374,6 +374,16 @@ fn nothing_is_learned_from_denials() {
 }
 
 #[test]
+fn more_than_a_decision_can_go_through_is_refused() {
+    let mut recorder = recorder();
+    let line = |n| recorder.line(APISERVER, &format!("POST /run/default/web-0/app?cmd={n}"), &[]);
+    let (folder, run) = learn(&(0..700).map(line).collect::<String>(), &[]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("more than the 25000 instructions"), "{}", run.err);
+    assert!(!folder.path().join("policy").exists());
+}
+
+#[test]
 fn other_logs_are_kindly_refused() {
     let settings = json!({"profile": "http", "policy": {
         "modules": {"a.rego": "package http.authz\n\ndecision := true if input.method == \"GET\"\n"},
