@@ -75,7 +75,7 @@ dist: wasm package wasm-image $(TOOLS)/bin/cargo-sbom ## everything that a relea
 	cd $(TARGET)/dist && sha256sum * >SHA256SUMS && cat SHA256SUMS
 
 release-check: ## whether tag, version and CHANGELOG.md agree: TAG=v0.1.0
-	@test '$(TAG)' = 'v$(VERSION)' || { echo "the tag '$(TAG)' is not v$(VERSION), which Cargo.toml has" >&2; exit 1; }
+	@test "$$TAG" = 'v$(VERSION)' || { echo "the tag '$$TAG' is not v$(VERSION), which Cargo.toml has" >&2; exit 1; }
 	@grep -qE '^## $(subst .,\.,$(VERSION)) \([0-9]{4}-[0-9]{2}-[0-9]{2}\)$$' CHANGELOG.md || \
 	  { echo "CHANGELOG.md has no dated heading for $(VERSION)" >&2; exit 1; }
 
@@ -84,7 +84,7 @@ release-sign: ## sign the checksums in target/dist, as whoever is logged in with
 
 release-publish: ## put target/dist on the release of a tag: TAG=v0.1.0; needs gh
 	cd $(TARGET)/dist && sha256sum --check --quiet SHA256SUMS
-	gh release create '$(TAG)' --verify-tag --title '$(TAG)' --notes-file CHANGELOG.md $(TARGET)/dist/*
+	gh release create "$$TAG" --verify-tag --title "$$TAG" --notes-file CHANGELOG.md $(TARGET)/dist/*
 
 demo: tools $(TARGET)/gatelet.wasm ## the gate at work before a stand-in kubelet, as a table
 	cargo build --locked --workspace --bins
