@@ -309,7 +309,7 @@ impl Gate {
             None => {
                 let ruled = self.ruled(false, None, ruling.message.as_deref());
                 let (input, log) = (Unread::new(call), &self.config.log);
-                unread = if log.hidden().any(|pointer| Unread::may_have(pointer)) {
+                unread = if log.hidden().any(Unread::may_have) {
                     Written::masked(&ruled, &input, log)?
                 } else {
                     Written::unmasked(&ruled, &input)?
