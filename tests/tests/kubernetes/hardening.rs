@@ -109,6 +109,26 @@ fn the_static_pod_and_the_daemonset_differ_only_in_whom_they_ask() -> anyhow::Re
     Ok(())
 }
 
+/// Its metrics are plain HTTP, for Prometheus alone.
+#[test]
+fn only_monitoring_gets_to_the_approver() -> anyhow::Result<()> {
+    let objects = manifests::kustomization("approver")?;
+    let policy = &the("NetworkPolicy", &objects)?["spec"];
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    let monitoring = json!({"kubernetes.io/metadata.name": "monitoring"});
+    assert_eq!(
+        policy["ingress"],
+        json!([{
+            "from": [{"namespaceSelector": {"matchLabels": monitoring}}],
+            "ports": [{"port": "monitoring", "protocol": "TCP"}],
+        }])
+    );
+    for way in policy["egress"].as_array().context("egress")? {
+        assert!(way["ports"].as_array().is_some_and(|ports| !ports.is_empty()), "{way}");
+    }
+    Ok(())
+}
+
 /// The pods' specifications, and whether they are gates.
 fn pods() -> anyhow::Result<Vec<(&'static str, Value, bool)>> {
     let mut pods = vec![(
