@@ -180,7 +180,12 @@ impl Comparison {
             let lines: Vec<_> =
                 places.iter().take(SHOWN).map(|place| place.line.to_string()).collect();
             let more = more(places.len());
-            writeln!(out, "\n{DOUBTFUL}not judged{DOUBTFUL:#} {}x: {why}", places.len())?;
+            writeln!(
+                out,
+                "\n{DOUBTFUL}not judged{DOUBTFUL:#} {}x: {}",
+                places.len(),
+                printable(why)
+            )?;
             writeln!(out, "  in line {}{more}", lines.join(", "))?;
         }
         Ok(())
@@ -198,27 +203,28 @@ impl Difference<'_> {
         let Group { count, pods, example } = self.group;
         write!(out, "{style}{name}{style:#} {count}x: {target}")?;
         if let Some(path) = path {
-            write!(out, " {path}")?;
+            write!(out, " {}", printable(path))?;
         }
         if let Some(command) = command {
-            write!(out, " {}", serde_json::to_string(command)?)?;
+            write!(out, " {}", printable(&serde_json::to_string(command)?))?;
         }
         if let Some(namespace) = namespace {
-            write!(out, " in {namespace}")?;
+            write!(out, " in {}", printable(namespace))?;
         }
-        writeln!(out, ", by {caller}")?;
+        writeln!(out, ", by {}", printable(caller))?;
         writeln!(out, "  was {}, is {}", before.words(), after.words())?;
         if let Some(message) = &example.message {
             writeln!(out, "  {FAINT}says{FAINT:#} {}", printable(message))?;
         }
         if !pods.is_empty() {
-            let shown: Vec<_> = pods.iter().take(SHOWN).map(String::as_str).collect();
+            let shown: Vec<_> = pods.iter().take(SHOWN).map(|pod| printable(pod)).collect();
             writeln!(out, "  {FAINT}pods{FAINT:#} {}{}", shown.join(", "), more(pods.len()))?;
         }
         let Example { at, id, method, path, .. } = example;
         let time = time(at).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
         let at = time.as_ref().unwrap_or(at);
-        writeln!(out, "  {FAINT}e.g.{FAINT:#} {at} {id} {method} {}", printable(path))
+        let told = printable(&format!("{at} {id} {method} {path}"));
+        writeln!(out, "  {FAINT}e.g.{FAINT:#} {told}")
     }
 }
 

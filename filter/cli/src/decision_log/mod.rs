@@ -234,20 +234,16 @@ impl Decision<'_> {
     /// # Errors
     /// When it is none that this version knows.
     fn schema(&self) -> Result<Option<Cow<'_, str>>, Unreadable> {
-        #[derive(Deserialize)]
-        struct Document<'a> {
-            #[serde(borrow)]
-            schema: Option<Cow<'a, str>>,
-        }
-
-        let document: Document =
-            serde_json::from_str(self.input.get()).map_err(|error| Unreadable::of(&error))?;
-        match document.schema {
+        match self.document()?.schema {
             Some(schema) if !KNOWN.contains(&schema.as_ref()) => {
                 Err(Unreadable::Schema(schema.into_owned()))
             }
             schema => Ok(schema),
         }
+    }
+
+    fn document(&self) -> Result<Document<'_>, Unreadable> {
+        serde_json::from_str(self.input.get()).map_err(|error| Unreadable::of(&error))
     }
 
     /// Whether the request had no reading, so that no policy was asked.
@@ -259,6 +255,14 @@ impl Decision<'_> {
     pub(crate) fn hidden(&self) -> impl Iterator<Item = &str> {
         self.masked.iter().chain(&self.erased).map(AsRef::as_ref)
     }
+}
+
+/// By what input documents are told from the little that the log has of other requests.
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(borrow)]
+    schema: Option<Cow<'a, str>>,
+    node: Option<IgnoredAny>,
 }
 
 /// Why a decision can't be made again.
@@ -282,7 +286,12 @@ impl Decision<'_> {
     /// When none was, or the log doesn't have it all. With `allow_masked`, masked values are taken as
     /// the policy's input, which they weren't.
     pub(crate) fn question(&self, allow_masked: bool) -> Result<Recorded, NoQuestion> {
-        if self.schema().ok().flatten().is_none() {
+        // What no policy was asked about has no node. A document that has lost its schema is
+        // not of that kind, and isn't read.
+        if self
+            .document()
+            .is_ok_and(|document| document.schema.is_none() && document.node.is_none())
+        {
             return Err(NoQuestion::NotAsked);
         }
         if !allow_masked && self.hidden().next().is_some() {

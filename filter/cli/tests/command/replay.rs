@@ -145,6 +145,25 @@ fn a_masked_value_is_never_replayed_in_silence() {
 }
 
 #[test]
+fn a_document_without_its_schema_is_not_taken_for_none() {
+    let mut recorder = Recorder::new(OLD, json!({}));
+    let mut decision = recorder.decision(PROMETHEUS, "GET /pods", &[]);
+    assert_eq!(decision["reason"], "denied");
+    decision["input"].as_object_mut().unwrap().remove("schema").unwrap();
+    let run = replay(&ended(&decision, 3, 0), &[]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.out.contains("missing field `schema`"), "{run:?}");
+}
+
+#[test]
+fn what_a_caller_wrote_does_not_turn_the_terminal_around() {
+    let mut recorder = Recorder::new(OLD, json!({}));
+    let request = "POST /exec/kube-system/etcd-0/app?command=%E2%80%AEhs&output=1";
+    let run = replay(&recorder.line(APISERVER, request, SPDY), &[]);
+    assert!(run.out.contains(r#"exec ["\u{202e}hs"] in kube-system"#), "{run:?}");
+}
+
+#[test]
 fn what_is_cut_off_is_counted_and_listed() {
     let mut recorder = Recorder::new(OLD, json!({}));
     let whole = recorder.line(PROMETHEUS, "GET /configz", &[]);
