@@ -41,7 +41,7 @@ pub(crate) async fn run(rounds: usize, requests: usize, to: &Path) -> anyhow::Re
     text.push_str("\n## Machine\n\n");
     text.push_str(&machine()?);
     std::fs::write(to.join("results.md"), text)?;
-    let title = "containerLogs, allowed: time on a CPU over Envoy without a filter (logarithmic)";
+    let title = "containerLogs, allowed: time on a CPU over Envoy without a filter";
     std::fs::write(to.join("results.svg"), plot(title, &bars))?;
     Ok(())
 }
