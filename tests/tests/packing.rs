@@ -104,9 +104,12 @@ impl Packed {
 
     fn manifest(&self, reference: &str) -> anyhow::Result<Value> {
         let index = self.index()?;
-        let manifests = index["manifests"].as_array().context("manifests")?;
-        let is_named =
-            |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == reference;
+        let manifests =
+            index.pointer("/manifests").and_then(Value::as_array).context("manifests")?;
+        let is_named = |entry: &&Value| {
+            entry.pointer("/annotations/org.opencontainers.image.ref.name")
+                == Some(&Value::from(reference))
+        };
         let entry = manifests.iter().find(is_named).with_context(|| reference.to_owned())?;
         assert_eq!(entry["size"], self.blob(entry)?.len());
         Ok(serde_json::from_slice(&self.blob(entry)?)?)
