@@ -7,9 +7,11 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
-    config::Profile,
+    Headers,
+    config::{Profile, unique},
     http, kubelet,
     peer::{Certificate, InvalidSubject, Peer, PeerInput, Subject},
+    question::{Question, Request},
 };
 
 /// A request that came once: the input document that a policy saw of it, and who sent it.
@@ -36,6 +38,9 @@ pub enum InvalidRecord {
     /// The fields of the caller contradict each other.
     #[error("the caller's fields contradict each other")]
     Peer,
+    /// The filter would have written another document of any such request.
+    #[error("no request has such an input document: a field is missing or contradicts another")]
+    NoRequest,
 }
 
 /// What a request is made of, in either profile.
@@ -55,6 +60,8 @@ struct Facts {
     protocols: Vec<String>,
     user_agent: Option<String>,
     peer: PeerFacts,
+    #[serde(default)]
+    node: kubelet::Node,
 }
 
 /// [`PeerInput`], read back.
@@ -78,6 +85,7 @@ impl Recorded {
     /// # Errors
     /// When it is not whole. A request that no policy was asked about has no such document.
     pub fn parse(document: &str) -> Result<Self, InvalidRecord> {
+        unique::check(document)?;
         let facts: Facts = serde_json::from_str(document)?;
         let profile = match facts.schema.as_str() {
             kubelet::SCHEMA => Profile::Kubelet,
@@ -88,6 +96,30 @@ impl Recorded {
         let document = Value::from_json_str(document)
             .map_err(<serde_json::Error as serde::de::Error>::custom)?;
         Ok(Self { profile, document, peer, facts })
+    }
+
+    /// Whether the document is what the filter makes of the request that it tells of. One that somebody
+    /// has shortened or changed isn't; nor is one in which values are masked.
+    ///
+    /// # Errors
+    /// When it isn't. In profile `http`, where a document is little more than the request itself, nothing
+    /// is looked at.
+    pub fn check(&self) -> Result<(), InvalidRecord> {
+        if self.profile == Profile::Http {
+            return Ok(());
+        }
+        let lines = self.lines();
+        let request = kubelet::Request::parse(Headers::new(&lines), self.ends())
+            .map_err(|_| InvalidRecord::NoRequest)?;
+        let question = Question {
+            request: Request::Kubelet(request),
+            peer: self.peer.clone(),
+            bearer_token: self.facts.peer.bearer_token,
+        };
+        let text = serde_json::to_string(&question.input(&self.facts.node))?;
+        let again =
+            Value::from_json_str(&text).map_err(<serde_json::Error as serde::de::Error>::custom)?;
+        if again == self.document { Ok(()) } else { Err(InvalidRecord::NoRequest) }
     }
 
     /// The kubelet's endpoint, or the profile.

@@ -138,7 +138,7 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
         };
-        if !self.seen.is_new(&decision.decision_id) {
+        if !self.seen.is_new(&decision) {
             return Ok(());
         }
         match self.judge(&decision) {
@@ -235,11 +235,13 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Whether this is the first record of the decision.
-    fn is_new(&self, decision_id: &str) -> bool {
+    /// Whether this is the first record of the decision. Another request under the same name is another
+    /// decision: nothing hides behind a name.
+    fn is_new(&self, decision: &Decision<'_>) -> bool {
+        let what = (&*decision.decision_id, decision.input.get());
         // SipHash twice, with keys that whoever wrote the log couldn't know.
-        let high = u128::from(self.hasher.0.hash_one(decision_id));
-        let low = u128::from(self.hasher.1.hash_one(decision_id));
+        let high = u128::from(self.hasher.0.hash_one(what));
+        let low = u128::from(self.hasher.1.hash_one(what));
         let shard = usize::try_from(low % 64).ok().and_then(|index| self.shards.get(index));
         shard.is_none_or(|shard| {
             shard.lock().unwrap_or_else(PoisonError::into_inner).insert(high << 64 | low)

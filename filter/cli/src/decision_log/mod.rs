@@ -10,7 +10,7 @@
 mod about;
 mod lines;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, Utc};
 use gatelet_core::{Reason, Recorded, http, kubelet, recorded::InvalidRecord};
@@ -234,16 +234,20 @@ impl Decision<'_> {
     /// # Errors
     /// When it is none that this version knows.
     fn schema(&self) -> Result<Option<Cow<'_, str>>, Unreadable> {
-        match self.document()?.schema {
+        #[derive(Deserialize)]
+        struct Document<'a> {
+            #[serde(borrow)]
+            schema: Option<Cow<'a, str>>,
+        }
+
+        let document: Document =
+            serde_json::from_str(self.input.get()).map_err(|error| Unreadable::of(&error))?;
+        match document.schema {
             Some(schema) if !KNOWN.contains(&schema.as_ref()) => {
                 Err(Unreadable::Schema(schema.into_owned()))
             }
             schema => Ok(schema),
         }
-    }
-
-    fn document(&self) -> Result<Document<'_>, Unreadable> {
-        serde_json::from_str(self.input.get()).map_err(|error| Unreadable::of(&error))
     }
 
     /// Whether the request had no reading, so that no policy was asked.
@@ -257,13 +261,8 @@ impl Decision<'_> {
     }
 }
 
-/// By what input documents are told from the little that the log has of other requests.
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(borrow)]
-    schema: Option<Cow<'a, str>>,
-    node: Option<IgnoredAny>,
-}
+/// What the log has of a request that no policy was asked about.
+const UNREAD: [&str; 3] = ["method", "path", "peer"];
 
 /// Why a decision can't be made again.
 #[derive(Debug, Error)]
@@ -286,18 +285,19 @@ impl Decision<'_> {
     /// When none was, or the log doesn't have it all. With `allow_masked`, masked values are taken as
     /// the policy's input, which they weren't.
     pub(crate) fn question(&self, allow_masked: bool) -> Result<Recorded, NoQuestion> {
-        // What no policy was asked about has no node. A document that has lost its schema is
-        // not of that kind, and isn't read.
-        if self
-            .document()
-            .is_ok_and(|document| document.schema.is_none() && document.node.is_none())
-        {
+        // A document that has lost its schema still has more than that, and isn't taken for such a request.
+        let keys = serde_json::from_str::<BTreeMap<Cow<'_, str>, IgnoredAny>>(self.input.get());
+        if keys.is_ok_and(|keys| keys.keys().all(|key| UNREAD.contains(&&**key))) {
             return Err(NoQuestion::NotAsked);
         }
         if !allow_masked && self.hidden().next().is_some() {
             return Err(NoQuestion::Hidden(self.hidden().map(str::to_owned).collect()));
         }
-        Ok(Recorded::parse(self.input.get())?)
+        let recorded = Recorded::parse(self.input.get())?;
+        if self.hidden().next().is_none() {
+            recorded.check()?;
+        }
+        Ok(recorded)
     }
 }
 
@@ -310,7 +310,7 @@ pub(crate) fn time(text: &str) -> Option<DateTime<Utc>> {
 mod tests {
     use super::*;
 
-    const INPUT: &str = r#"{"schema":"gatelet/v1","method":"GET","path":"/pods","endpoint":"pods","query":{},"protocols":[],"upgrade":null,"peer":{"authenticated":true,"common_name":"a","organizations":["b"],"subject":"CN=a,O=b","uri_san":null,"dns_san":null,"certificate_sha256":"0","address":null,"bearer_token":false},"user_agent":null,"node":{"name":null}}"#;
+    const INPUT: &str = r#"{"schema":"gatelet/v1","method":"GET","path":"/pods","endpoint":"pods","authorization":{"verb":"get","resource":"nodes","subresources":["pods","proxy"]},"query":{},"protocols":[],"upgrade":null,"peer":{"authenticated":true,"common_name":"a","organizations":["b"],"subject":"CN=a,O=b","uri_san":null,"dns_san":null,"certificate_sha256":"0","address":null,"bearer_token":false},"user_agent":null,"node":{"name":null}}"#;
 
     fn decision(input: &str, further: &str) -> String {
         format!(

@@ -150,9 +150,52 @@ fn a_document_without_its_schema_is_not_taken_for_none() {
     let mut decision = recorder.decision(PROMETHEUS, "GET /pods", &[]);
     assert_eq!(decision["reason"], "denied");
     decision["input"].as_object_mut().unwrap().remove("schema").unwrap();
+    let replayed = |decision: &Value| {
+        let run = replay(&ended(decision, 3, 0), &[]);
+        assert_eq!(run.code, 3, "{run:?}");
+        assert!(run.out.contains("missing field `schema`"), "{run:?}");
+    };
+    replayed(&decision);
+    decision["input"].as_object_mut().unwrap().remove("node").unwrap();
+    replayed(&decision);
+}
+
+#[test]
+fn a_document_that_somebody_changed_is_not_judged() {
+    type Change = fn(&mut serde_json::Map<String, Value>);
+    let changes: [(&str, Change); 4] = [
+        ("a field is gone", |input| drop(input.remove("logs"))),
+        ("two are gone", |input| {
+            input.remove("logs");
+            input.remove("namespace");
+        }),
+        ("the namespace isn't the path's", |input| {
+            input.insert("namespace".into(), json!("kube-system"));
+        }),
+        ("a mask that nobody lists", |input| drop(input.insert("pod".into(), json!("**")))),
+    ];
+    let mut recorder = Recorder::new(OLD, json!({}));
+    let logs = "GET /containerLogs/default/web-0/app";
+    let decision = recorder.decision(APISERVER, logs, &[]);
     let run = replay(&ended(&decision, 3, 0), &[]);
-    assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.out.contains("missing field `schema`"), "{run:?}");
+    assert!(run.code < 2 && !run.out.contains("not judged"), "unchanged: {run:?}");
+    for (what, change) in changes {
+        let mut changed = decision.clone();
+        change(changed["input"].as_object_mut().unwrap());
+        let run = replay(&ended(&changed, 3, 0), &[]);
+        assert_eq!(run.code, 3, "{what}: {run:?}");
+        assert!(run.out.contains("no request has such an input document"), "{what}: {run:?}");
+    }
+}
+
+#[test]
+fn a_request_does_not_hide_behind_the_name_of_another() {
+    let mut recorder = Recorder::new(OLD, json!({}));
+    let first = recorder.decision(PROMETHEUS, "GET /pods", &[]);
+    let mut second = recorder.decision(APISERVER, "GET /containerLogs/default/web-0/app", &[]);
+    second["decision_id"] = first["decision_id"].clone();
+    let run = replay(&[ended(&first, 3, 0), ended(&second, 3, 0)].concat(), &[]);
+    assert!(run.out.starts_with("2 decisions\n"), "{run:?}");
 }
 
 #[test]
