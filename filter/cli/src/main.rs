@@ -75,6 +75,8 @@ fn command_line() -> clap::Command {
 }
 
 fn main() -> ExitCode {
+    // As every tool in a pipe: `gatelet … | head` ends with its reader.
+    sigpipe::reset();
     let arguments = command_line().get_matches();
     let arguments = Arguments::from_arg_matches(&arguments).unwrap_or_else(|error| error.exit());
     let done = match arguments.command {

@@ -14,6 +14,7 @@ mod learn;
 mod log;
 mod log_lines;
 mod matrix;
+mod pipes;
 mod posture;
 mod render;
 mod replay;
